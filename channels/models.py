@@ -1,0 +1,199 @@
+"""HOW: sending accounts with their price and health, and the chains that order them."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from decimal import Decimal
+
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from cascade.vocabulary import ChargedOn, Milestone, TroublePolicy
+from templates_app.models import KindChoices
+
+
+def new_callback_secret() -> str:
+    """192 random bits for the callback URL of one account: guessing it is not a plan."""
+    return secrets.token_urlsafe(24)
+
+
+class ChargedOnChoices(models.TextChoices):
+    ACCEPTED = ChargedOn.ACCEPTED.value, _("accepted by the provider")
+    DELIVERED = ChargedOn.DELIVERED.value, _("delivered")
+    READ = ChargedOn.READ.value, _("read")
+
+
+class Channel(models.Model):
+    """One configured sending account: “SMS through SMSC”, “Telegram bot @salon”."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    provider = models.CharField(_("provider"), max_length=40)
+    kind = models.CharField(_("kind"), max_length=10, choices=KindChoices.choices, editable=False)
+    #: Fernet token of the provider's Config as JSON; written and read by channels.services.accounts only.
+    config_encrypted = models.TextField(blank=True, editable=False)
+    base_url = models.URLField(
+        _("address of the API"),
+        max_length=300,
+        blank=True,
+        help_text=_("Only for a regional or own host."),
+    )
+    proxy = models.CharField(_("proxy"), max_length=300, blank=True, help_text=_("http://user:password@host:port"))
+    enabled = models.BooleanField(_("enabled"), default=True)
+    price = models.DecimalField(
+        _("price of a message"),
+        max_digits=12,
+        decimal_places=4,
+        default=Decimal(0),
+        validators=[MinValueValidator(0)],
+    )
+    currency = models.CharField(_("currency"), max_length=3, default="RUB")
+    charged_on = models.CharField(
+        _("charged when"),
+        max_length=10,
+        choices=ChargedOnChoices.choices,
+        default=ChargedOn.ACCEPTED,
+    )
+    rate = models.FloatField(
+        _("messages a second"),
+        validators=[MinValueValidator(0.01)],
+        help_text=_("Shared by everything that sends here."),
+    )
+    check_registration = models.BooleanField(
+        _("ask first whether the person is registered"),
+        default=False,
+        help_text=_("Where the provider has such a question."),
+    )
+    callback_secret = models.CharField(max_length=64, unique=True, default=new_callback_secret, editable=False)
+    created_at = models.DateTimeField(_("created"), default=now, editable=False)
+    history = HistoricalRecords(excluded_fields=["config_encrypted", "callback_secret", "proxy"])
+
+    class Meta:
+        verbose_name = _("channel")
+        verbose_name_plural = _("channels")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ChannelState(models.Model):
+    """The part of a channel that changes with every batch: pace, health, balance. Apart from Channel so that the
+    owner's history holds the owner's changes only."""
+
+    class Breaker(models.TextChoices):
+        CLOSED = "closed", _("works")
+        OPEN = "open", _("account trouble")
+
+    channel = models.OneToOneField(Channel, primary_key=True, on_delete=models.CASCADE, related_name="state")
+    #: The next moment this account may be called (R19); workers reserve slots by moving it on.
+    next_slot_at = models.DateTimeField(default=now)
+    breaker = models.CharField(_("health"), max_length=8, choices=Breaker.choices, default=Breaker.CLOSED)
+    errors_in_row = models.PositiveIntegerField(_("errors in a row"), default=0)
+    last_error = models.CharField(_("last error"), max_length=500, blank=True)
+    opened_at = models.DateTimeField(_("in trouble since"), null=True, blank=True)
+    probe_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    balance = models.DecimalField(_("balance"), max_digits=14, decimal_places=2, null=True, blank=True)
+    balance_at = models.DateTimeField(_("balance asked"), null=True, blank=True)
+    last_receipt_at = models.DateTimeField(_("last receipt"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("channel health")
+        verbose_name_plural = _("channel health")
+
+    def __str__(self) -> str:
+        return f"{self.channel_id}: {self.breaker}"
+
+
+class TroublePolicyChoices(models.TextChoices):
+    HOLD = TroublePolicy.HOLD.value, _("wait for the channel")
+    GO_ON = TroublePolicy.GO_ON.value, _("go on to the next step")
+
+
+class Chain(models.Model):
+    """An ordered list of channels. Running cascades carry a frozen copy: editing never touches them."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    on_trouble = models.CharField(
+        _("when an account is in trouble"),
+        max_length=8,
+        choices=TroublePolicyChoices.choices,
+        blank=True,
+        help_text=_("Empty: wait for marketing, go on for service messages."),
+    )
+    created_at = models.DateTimeField(_("created"), default=now, editable=False)
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name = _("chain")
+        verbose_name_plural = _("chains")
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ExpectChoices(models.TextChoices):
+    """What ends a step well. Empty (only the first): nothing does, the chain moves on by time alone."""
+
+    DELIVERED = Milestone.DELIVERED.value, _("delivered")
+    READ = Milestone.READ.value, _("read")
+    CLICKED = Milestone.CLICKED.value, _("followed the link")
+    REPLIED = Milestone.REPLIED.value, _("replied or pressed the button")
+    GOAL = Milestone.GOAL.value, _("target action")
+
+
+class ChainStep(models.Model):
+    """“Through this channel, and wait 15 minutes for *delivered*.” Optionally a second wait after the first is met:
+    “read within 24 h, then clicked within 4 h”."""
+
+    chain = models.ForeignKey(Chain, on_delete=models.CASCADE, related_name="steps")
+    order = models.PositiveSmallIntegerField(_("order"), default=0)
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("channel"), on_delete=models.PROTECT, related_name="chain_steps"
+    )
+    expect = models.CharField(
+        _("wait for"),
+        max_length=10,
+        choices=ExpectChoices.choices,
+        blank=True,
+        default=ExpectChoices.DELIVERED,
+    )
+    wait = models.DurationField(_("how long"), default=timedelta(minutes=15))
+    then_expect = models.CharField(_("then wait for"), max_length=10, choices=ExpectChoices.choices, blank=True)
+    then_wait = models.DurationField(_("how long"), null=True, blank=True)
+    min_wait = models.DurationField(
+        _("at least"),
+        default=timedelta(minutes=1),
+        help_text=_("A deadline never shortens the wait below this."),
+    )
+    only_tag = models.ForeignKey(
+        "contacts.Tag",
+        verbose_name=_("only for people tagged"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+    )
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name = _("step")
+        verbose_name_plural = _("steps")
+        ordering = ("order", "id")
+        constraints = [
+            models.CheckConstraint(condition=Q(wait__gt=timedelta(0)), name="step_wait_positive"),
+            models.CheckConstraint(condition=Q(min_wait__gt=timedelta(0)), name="step_min_wait_positive"),
+            models.CheckConstraint(
+                condition=Q(then_expect="", then_wait__isnull=True)
+                | (~Q(then_expect="") & ~Q(expect="") & Q(then_wait__gt=timedelta(0)) & ~Q(expect=F("then_expect"))),
+                name="step_second_wait_whole",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.channel)

@@ -1,0 +1,402 @@
+"""THE ENGINE's rows. What may happen to them is decided in cascade.machine; who may move them is said here.
+
+A delivery is always in one of four states, and the CHECK below makes “forgotten” impossible (R15):
+
+    waiting  due_at says when to ask cascade.decide() again            (moved by services.advance)
+    ready    decided: send step `step` through `channel` from due_at    (claimed by services.send)
+    leased   a send worker holds it until lease_until, fence says whose (released by send or recover)
+    final    has exactly one outcome, never moves again
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models import Campaign
+from cascade.vocabulary import FailureClass, Milestone, Outcome
+from channels.models import Channel
+from contacts.models import Contact, PurposeChoices
+
+
+class OutcomeChoices(models.TextChoices):
+    REACHED = Outcome.REACHED.value, _("reached")
+    EXHAUSTED = Outcome.EXHAUSTED.value, _("all steps tried")
+    STOPPED = Outcome.STOPPED.value, _("stopped")
+    SUPPRESSED = Outcome.SUPPRESSED.value, _("not allowed")
+    EXPIRED = Outcome.EXPIRED.value, _("too late")
+
+
+class MilestoneChoices(models.TextChoices):
+    ACCEPTED = Milestone.ACCEPTED.value, _("accepted")
+    SENT = Milestone.SENT.value, _("sent")
+    DELIVERED = Milestone.DELIVERED.value, _("delivered")
+    READ = Milestone.READ.value, _("read")
+    CLICKED = Milestone.CLICKED.value, _("followed the link")
+    REPLIED = Milestone.REPLIED.value, _("replied")
+    GOAL = Milestone.GOAL.value, _("target action")
+
+
+class FailureChoices(models.TextChoices):
+    RECIPIENT_PERMANENT = FailureClass.RECIPIENT_PERMANENT.value, _("cannot be reached here")
+    MESSAGE_PERMANENT = FailureClass.MESSAGE_PERMANENT.value, _("the provider refuses this text")
+    TRANSIENT = FailureClass.TRANSIENT.value, _("the provider stumbled")
+    RATE_LIMITED = FailureClass.RATE_LIMITED.value, _("too fast for the provider")
+    AUTH = FailureClass.AUTH.value, _("the account is refused")
+    BALANCE = FailureClass.BALANCE.value, _("no money on the account")
+    OUTCOME_UNKNOWN = FailureClass.OUTCOME_UNKNOWN.value, _("nobody knows whether it left")
+
+
+class DeliveryPlan(models.Model):
+    """The frozen copy of chain, texts and prices that deliveries walk (I16). Never updated after creation.
+
+    `definition` is written and read by deliveries.snapshots only.
+    """
+
+    campaign = models.OneToOneField(
+        Campaign,
+        verbose_name=_("campaign"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="plan",
+    )
+    purpose = models.CharField(_("purpose"), max_length=10, choices=PurposeChoices.choices)
+    definition = models.JSONField(_("definition"))
+    created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "waiting", _("waiting")
+    READY = "ready", _("about to be sent")
+    LEASED = "leased", _("being sent")
+    FINAL = "final", _("finished")
+
+
+class Delivery(models.Model):
+    """One message for one contact on its way through one plan: the unit that must end in exactly one outcome."""
+
+    plan = models.ForeignKey(
+        DeliveryPlan,
+        verbose_name=_("plan"),
+        on_delete=models.PROTECT,
+        related_name="deliveries",
+        db_index=False,
+    )
+    campaign = models.ForeignKey(
+        Campaign,
+        verbose_name=_("campaign"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="deliveries",
+        db_index=False,
+    )
+    contact = models.ForeignKey(
+        Contact,
+        verbose_name=_("contact"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="deliveries",
+    )
+    #: One event for one contact is one delivery, however often the CRM repeats its hook (R14).
+    dedup_key = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001 - NULLs stay out of unique
+    #: Values of the campaign's file or of the event; on top of the contact's own.
+    variables = models.JSONField(default=dict)
+
+    state = models.CharField(_("state"), max_length=8, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    step = models.PositiveSmallIntegerField(_("step"), default=0)
+    channel = models.ForeignKey(
+        Channel,
+        verbose_name=_("channel"),
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
+    #: Lower goes first: service 0, bulk 10 (R19).
+    priority = models.PositiveSmallIntegerField(_("priority"), default=10)
+    due_at = models.DateTimeField(_("next look"), null=True)
+    lease_until = models.DateTimeField(null=True)
+    #: +1 at each claim: a worker that slept past its lease finds another number and keeps its hands off (I1).
+    fence = models.IntegerField(default=0)
+    not_after = models.DateTimeField(_("nothing after"), null=True)
+
+    #: A stop fact of the person or the owner, waiting to be folded in (reply, opt-out, cancel ...); see R10.
+    stop_reason = models.CharField(max_length=32, blank=True)
+    stop_at = models.DateTimeField(null=True)
+    stop_step = models.PositiveSmallIntegerField(null=True)
+
+    outcome = models.CharField(_("outcome"), max_length=10, choices=OutcomeChoices.choices, blank=True)
+    outcome_step = models.PositiveSmallIntegerField(_("by step"), null=True)
+    outcome_milestone = models.CharField(_("by"), max_length=10, choices=MilestoneChoices.choices, blank=True)
+    outcome_reason = models.CharField(_("why"), max_length=32, blank=True)
+    #: Some attempt's outcome was never known: the honest residue, listed for the owner.
+    has_unknown = models.BooleanField(_("outcome of a step unknown"), default=False)
+    #: Two steps reached the person (R6): both costs are real.
+    is_double = models.BooleanField(_("reached twice"), default=False)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    finished_at = models.DateTimeField(_("finished"), null=True)
+
+    class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
+        constraints = [
+            models.UniqueConstraint(fields=["campaign", "contact"], name="delivery_once_per_campaign"),
+            models.UniqueConstraint(fields=["dedup_key"], name="delivery_once_per_event"),
+            models.CheckConstraint(
+                name="delivery_never_forgotten",
+                condition=Q(state="waiting", due_at__isnull=False, lease_until__isnull=True, outcome="")
+                | Q(
+                    state="ready",
+                    due_at__isnull=False,
+                    channel__isnull=False,
+                    lease_until__isnull=True,
+                    outcome="",
+                )
+                | Q(state="leased", lease_until__isnull=False, channel__isnull=False, outcome="")
+                | (Q(state="final", due_at__isnull=True, lease_until__isnull=True) & ~Q(outcome="")),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], name="delivery_waiting", condition=Q(state="waiting")),
+            models.Index(
+                fields=["channel", "priority", "due_at"],
+                name="delivery_ready",
+                condition=Q(state="ready"),
+            ),
+            models.Index(fields=["lease_until"], name="delivery_leased", condition=Q(state="leased")),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class AttemptState(models.TextChoices):
+    CALLING = "calling", _("being sent")
+    ACCEPTED = "accepted", _("accepted")
+    FAILED = "failed", _("failed")
+    UNKNOWN = "unknown", _("outcome unknown")
+
+
+class Attempt(models.Model):
+    """One call to one provider for one step of one delivery. Written before the call (I4)."""
+
+    delivery = models.ForeignKey(
+        Delivery,
+        verbose_name=_("delivery"),
+        on_delete=models.CASCADE,
+        related_name="attempts",
+        db_index=False,
+    )
+    step = models.PositiveSmallIntegerField(_("step"))
+    #: 1, 2, ... within the step.
+    try_no = models.PositiveSmallIntegerField(_("try"))
+    channel = models.ForeignKey(
+        Channel,
+        verbose_name=_("channel"),
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
+    address = models.CharField(_("address"), max_length=200)
+    state = models.CharField(_("state"), max_length=8, choices=AttemptState.choices, default=AttemptState.CALLING)
+    #: Our reference, sent wherever the wire has a field for it; also the secret of tracked links.
+    client_ref = models.CharField(max_length=22, unique=True)
+    provider_message_id = models.CharField(_("provider's id"), max_length=200, blank=True)
+
+    called_at = models.DateTimeField(_("called"))
+    accepted_at = models.DateTimeField(_("accepted"), null=True)
+    sent_at = models.DateTimeField(_("sent"), null=True)
+    delivered_at = models.DateTimeField(_("delivered"), null=True)
+    read_at = models.DateTimeField(_("read"), null=True)
+    clicked_at = models.DateTimeField(_("followed the link"), null=True)
+    replied_at = models.DateTimeField(_("replied"), null=True)
+    goal_at = models.DateTimeField(_("target action"), null=True)
+    failed_at = models.DateTimeField(_("failed"), null=True)
+    failure = models.CharField(_("failure"), max_length=20, choices=FailureChoices.choices, blank=True)
+    reason = models.CharField(_("why"), max_length=32, blank=True)
+    #: Provider's code and words, scrubbed, for support.
+    detail = models.CharField(_("provider's words"), max_length=500, blank=True)
+    retry_at = models.DateTimeField(null=True)
+    next_poll_at = models.DateTimeField(null=True)
+    polls = models.PositiveSmallIntegerField(default=0)
+    recalled_at = models.DateTimeField(_("taken back"), null=True)
+
+    parts = models.PositiveSmallIntegerField(_("SMS parts"), default=1)
+    #: What it will cost when charged: price list x parts, frozen at the call.
+    price = models.DecimalField(_("price"), max_digits=12, decimal_places=4, default=0)
+    #: What it did cost: booked once, when the charging milestone came (section 4a), corrected by the provider's figure.
+    cost = models.DecimalField(_("cost"), max_digits=12, decimal_places=4, null=True)
+    #: The consent ledger row that allowed a marketing message (I7). An id: the proof must outlive the contact.
+    consent_id = models.BigIntegerField(null=True)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        constraints = [
+            models.UniqueConstraint(fields=["delivery", "step", "try_no"], name="attempt_once_per_try"),
+            models.UniqueConstraint(fields=["delivery"], condition=Q(state="calling"), name="attempt_one_in_flight"),
+            # With the address: Telegram numbers messages within a chat, SMSC gives one id to many phones.
+            models.UniqueConstraint(
+                fields=["channel", "provider_message_id", "address"],
+                condition=~Q(provider_message_id=""),
+                name="attempt_once_per_provider_id",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["channel", "next_poll_at"],
+                name="attempt_poll",
+                condition=Q(next_poll_at__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class TimelineEvent(models.Model):
+    """Why each step happened: decisions in order, append-only (R16). The facts (sent, delivered ...) stand on the
+    attempts; deliveries.selectors.timeline() joins the two and words them."""
+
+    class Kind(models.TextChoices):
+        LEFT = "left", _("step left")
+        WAITING = "waiting", _("postponed")
+        FINISHED = "finished", _("finished")
+        LATE = "late", _("late receipt")
+        RECALLED = "recalled", _("taken back")
+        NOTE = "note", _("note")
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="timeline")
+    at = models.DateTimeField(_("when"))
+    kind = models.CharField(_("what"), max_length=10, choices=Kind.choices)
+    step = models.PositiveSmallIntegerField(_("step"), null=True)
+    reason = models.CharField(_("why"), max_length=32)
+    params = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("timeline event")
+        verbose_name_plural = _("timeline")
+        ordering = ("at", "id")
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.reason}"
+
+
+class Receipt(models.Model):
+    """The inbox: a callback as it came, stored before it is answered 2xx (I5), read later, in batches."""
+
+    class State(models.TextChoices):
+        NEW = "new", _("new")
+        APPLIED = "applied", _("applied")
+        PARKED = "parked", _("waiting for its message")
+        IGNORED = "ignored", _("nothing to do")
+        QUARANTINED = "quarantined", _("unreadable")
+
+    channel = models.ForeignKey(
+        Channel,
+        verbose_name=_("channel"),
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
+    dedup_key = models.BinaryField(max_length=32)
+    method = models.CharField(max_length=8)
+    query = models.JSONField(default=dict)
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField()
+    received_at = models.DateTimeField(_("received"), db_default=Now())
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.NEW)
+    #: For parked ones: when to look for the message again.
+    due_at = models.DateTimeField(null=True)
+    note = models.CharField(_("note"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("receipt")
+        verbose_name_plural = _("receipts")
+        constraints = [models.UniqueConstraint(fields=["channel", "dedup_key"], name="receipt_once")]
+        indexes = [
+            models.Index(fields=["id"], name="receipt_new", condition=Q(state="new")),
+            models.Index(fields=["due_at"], name="receipt_parked", condition=Q(state="parked")),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
+
+class InboundMessage(models.Model):
+    """What a person wrote or pressed, once; matched to the contact and the attempt where that is possible."""
+
+    channel = models.ForeignKey(
+        Channel,
+        verbose_name=_("channel"),
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+    )
+    event_key = models.CharField(max_length=200)
+    address = models.CharField(_("address"), max_length=200)
+    contact = models.ForeignKey(
+        Contact,
+        verbose_name=_("contact"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="inbound",
+    )
+    attempt = models.ForeignKey(
+        Attempt,
+        verbose_name=_("in answer to"),
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    text = models.TextField(_("text"), blank=True)
+    payload = models.CharField(_("button"), max_length=200, blank=True)
+    received_at = models.DateTimeField(_("received"))
+
+    class Meta:
+        verbose_name = _("incoming message")
+        verbose_name_plural = _("incoming messages")
+        constraints = [models.UniqueConstraint(fields=["channel", "event_key"], name="inbound_once")]
+
+    def __str__(self) -> str:
+        return self.text[:50] or self.payload
+
+
+class MarketingTouch(models.Model):
+    """A slot of a frequency cap, taken in TX-calling under the contact's row lock (I8); one per delivery."""
+
+    delivery = models.OneToOneField(Delivery, primary_key=True, on_delete=models.CASCADE)
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+", db_index=False)
+    at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("marketing touch")
+        verbose_name_plural = _("marketing touches")
+        indexes = [models.Index(fields=["contact", "at"], name="touch_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id} {self.at}"
+
+
+class Heartbeat(models.Model):
+    """When each tick last ran to its end: a silent engine must be seen by the owner, not discovered."""
+
+    name = models.CharField(_("name"), max_length=40, primary_key=True)
+    at = models.DateTimeField(_("when"))
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+
+    def __str__(self) -> str:
+        return self.name
