@@ -6,6 +6,7 @@ children in order) and a parent-death signal (so that a parent killed with SIGKI
 nothing running). Everything is ended by recorded pid, never by name.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -72,21 +73,17 @@ def stop_child(process: subprocess.Popen[bytes], grace_s: float = 10.0) -> int:
     """
     if process.poll() is None:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=grace_s)
-        except subprocess.TimeoutExpired:
-            pass
     kill_group(process)
     return process.wait()
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
     """SIGKILL the child's process group; nothing happens when it is empty."""
-    try:
+    # PermissionError: on macOS for a group that only holds zombies.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # PermissionError: on macOS for a group that only holds zombies.
-        pass
 
 
 def free_port(preferred: int | None = None) -> int:

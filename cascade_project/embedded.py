@@ -65,9 +65,7 @@ def _tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
 
-def _wait(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes] | None, what: str, log: Path
-) -> None:
+def _wait(ready: Callable[[], bool], process: subprocess.Popen[bytes] | None, what: str, log: Path) -> None:
     """Return when `ready()` holds; raise ServiceError when the process ends or time is up."""
     deadline = time.monotonic() + START_DEADLINE_S
     while not ready():
@@ -106,9 +104,7 @@ def _package_folder(name: str) -> Path | None:
 def _version(program: Path) -> str | None:
     """Return the version a server program reports, None when it does not run here."""
     try:
-        answer = subprocess.run(
-            [program, "--version"], capture_output=True, text=True, timeout=20, check=True
-        )
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.search(r"\d+(\.\d+)+", answer.stdout)
@@ -167,9 +163,7 @@ def namespace_works() -> bool:
     """Tell whether root may give a child another user id in a namespace of its own."""
     if not shutil.which("unshare"):
         return False
-    probe = subprocess.run(
-        [*_NAMESPACE, "true"], capture_output=True, timeout=20, check=False
-    )
+    probe = subprocess.run([*_NAMESPACE, "true"], capture_output=True, timeout=20, check=False)
     return probe.returncode == 0
 
 
@@ -179,9 +173,7 @@ _NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 class Postgres:
     """A private PostgreSQL in a folder. Not thread-safe; start it from the main thread."""
 
-    def __init__(
-        self, folder: Path, *, fsync: bool = True, root_route: RootRoute | None = None
-    ) -> None:
+    def __init__(self, folder: Path, *, fsync: bool = True, root_route: RootRoute | None = None) -> None:
         """Choose programs and the way to run them; nothing is started yet.
 
         `fsync=False` is for tests only: a power cut may then destroy the data.
@@ -335,11 +327,7 @@ class Postgres:
         )
 
     def _launch(self) -> None:
-        durability = (
-            []
-            if self._fsync
-            else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
-        )
+        durability = [] if self._fsync else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         configuration = [
             "listen_addresses=",
             f"unix_socket_directories={self._socket}",
@@ -373,9 +361,7 @@ class Postgres:
 
     def _create_database(self) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            row = connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE_NAME]
-            ).fetchone()
+            row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE_NAME]).fetchone()
             if row is None:
                 connection.execute(f'CREATE DATABASE "{DATABASE_NAME}"')
 
@@ -601,9 +587,7 @@ class EmbeddedServices:
     main thread (see children.die_with_parent).
     """
 
-    def __init__(
-        self, data_dir: Path, *, fsync: bool = True, root_route: RootRoute | None = None
-    ) -> None:
+    def __init__(self, data_dir: Path, *, fsync: bool = True, root_route: RootRoute | None = None) -> None:
         """Take DATABASE_URL and REDIS_URL from the environment or prepare own servers.
 
         In: a folder of our own for data, logs and secrets. Raises ServiceError when a server
@@ -613,9 +597,7 @@ class EmbeddedServices:
         self._given_database = os.environ.get("DATABASE_URL", "").strip()
         self._given_redis = os.environ.get("REDIS_URL", "").strip()
         self.postgres = (
-            None
-            if self._given_database
-            else Postgres(self.data_dir / "postgres", fsync=fsync, root_route=root_route)
+            None if self._given_database else Postgres(self.data_dir / "postgres", fsync=fsync, root_route=root_route)
         )
         self.valkey = None if self._given_redis else Valkey(self.data_dir / "valkey")
 

@@ -26,9 +26,7 @@ SECRET_KEY = env.secret("SECRET_KEY")
 PROCESS_ROLE = env.choice("PROCESS_ROLE", "command", ("web", "worker", "beat", "command"))
 
 #: Printed into messages and callback addresses; its scheme also decides cookie security.
-PUBLIC_BASE_URL = env.origin(
-    "PUBLIC_BASE_URL", allow_plain_http=env.flag("ALLOW_PLAIN_HTTP", default=False)
-)
+PUBLIC_BASE_URL = env.origin("PUBLIC_BASE_URL", allow_plain_http=env.flag("ALLOW_PLAIN_HTTP", default=False))
 _HTTPS = PUBLIC_BASE_URL.startswith("https://")
 _PUBLIC_HOST = PUBLIC_BASE_URL.split("://")[1]
 
