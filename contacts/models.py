@@ -79,8 +79,8 @@ class SuppressionScope(models.IntegerChoices):
 class Contact(models.Model):
     """One person. Identity is the phone; without one, the e-mail; else the addresses (a bot's chat)."""
 
-    phone = models.CharField(_("phone"), max_length=16, null=True, blank=True, unique=True)  # noqa: DJ001 - unique
-    email = models.EmailField(_("e-mail"), null=True, blank=True)  # noqa: DJ001 - NULL means none, keeps unique partial
+    phone = models.CharField(_("phone"), max_length=16, null=True, blank=True, unique=True)
+    email = models.EmailField(_("e-mail"), null=True, blank=True)
     name = models.CharField(_("name"), max_length=200, blank=True, help_text=_("How we address the person."))
     full_name = models.CharField(_("full name"), max_length=300, blank=True)
     birthday = models.DateField(_("birthday"), null=True, blank=True)

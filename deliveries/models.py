@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.models import Campaign
 from cascade.vocabulary import FailureClass, Milestone, Outcome
-from channels.models import Channel
+from channels.models import Channel, ChargedOnChoices
 from contacts.models import Contact, PurposeChoices
 
 
@@ -108,7 +108,7 @@ class Delivery(models.Model):
         related_name="deliveries",
     )
     #: One event for one contact is one delivery, however often the CRM repeats its hook (R14).
-    dedup_key = models.CharField(max_length=200, null=True, editable=False)  # noqa: DJ001 - NULLs stay out of unique
+    dedup_key = models.CharField(max_length=200, null=True, editable=False)
     #: Values of the campaign's file or of the event; on top of the contact's own.
     variables = models.JSONField(default=dict)
 
@@ -129,6 +129,8 @@ class Delivery(models.Model):
     #: +1 at each claim: a worker that slept past its lease finds another number and keeps its hands off (I1).
     fence = models.IntegerField(default=0)
     not_after = models.DateTimeField(_("nothing after"), null=True)
+    #: Why it waits, for people; also keeps the timeline from saying the same thing at every look.
+    wait_reason = models.CharField(_("waits because"), max_length=32, blank=True)
 
     #: A stop fact of the person or the owner, waiting to be folded in (reply, opt-out, cancel ...); see R10.
     stop_reason = models.CharField(max_length=32, blank=True)
@@ -167,7 +169,7 @@ class Delivery(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["due_at"], name="delivery_waiting", condition=Q(state="waiting")),
+            models.Index(fields=["priority", "due_at"], name="delivery_waiting", condition=Q(state="waiting")),
             models.Index(
                 fields=["channel", "priority", "due_at"],
                 name="delivery_ready",
@@ -234,6 +236,7 @@ class Attempt(models.Model):
     parts = models.PositiveSmallIntegerField(_("SMS parts"), default=1)
     #: What it will cost when charged: price list x parts, frozen at the call.
     price = models.DecimalField(_("price"), max_digits=12, decimal_places=4, default=0)
+    charged_on = models.CharField(_("charged when"), max_length=10, choices=ChargedOnChoices.choices)
     #: What it did cost: booked once, when the charging milestone came (section 4a), corrected by the provider's figure.
     cost = models.DecimalField(_("cost"), max_digits=12, decimal_places=4, null=True)
     #: The consent ledger row that allowed a marketing message (I7). An id: the proof must outlive the contact.
