@@ -1,0 +1,432 @@
+"""The one adapter contract.
+
+An adapter translates between our words (cascade.vocabulary) and one provider's wire. It is a pure
+function of its input: it builds `Call`s and reads `Answer`s; channels.transport sends them. So an adapter
+is trivially tested, fuzzed, and checked against recorded answers, and cannot retry, sleep or log secrets.
+
+What leaves an adapter is only what this file names. Whatever an adapter does not understand becomes
+OUTCOME_UNKNOWN (after a send) or a report with `milestone=None` and the raw word (after a receipt):
+unknown is a value, not a crash and not a silence.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from cascade.vocabulary import (
+    AddressKind,
+    ChannelKind,
+    ChargedOn,
+    FailureClass,
+    Milestone,
+    Purpose,
+    Reason,
+)
+
+
+
+def N_(message: str) -> str:  # noqa: N802 - the name every gettext extractor knows
+    """Mark an English msgid for extraction and return it as it is: the admin translates when it shows it."""
+    return message
+
+
+# ---------------------------------------------------------------- what goes in
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One button under a message. `url` opens a page; without it, `payload` comes back as a reply (<= 64 bytes)."""
+
+    label: str
+    payload: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """One message to one person through one channel, fully rendered.
+
+    `ref` is our reference: 22 characters [A-Za-z0-9_-], random, unique for ever, written down before the
+    call. `ttl` is the step's wait already clamped to Capabilities.ttl (None: the channel has none).
+    """
+
+    ref: str
+    address: str
+    text: str
+    purpose: Purpose = Purpose.SERVICE
+    subject: str = ""
+    html: str = ""
+    buttons: tuple[Button, ...] = ()
+    ttl: timedelta | None = None
+    #: RFC 8058 one-click address; only set for marketing e-mail.
+    unsubscribe_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """What is needed to ask about or take back a message already accepted."""
+
+    ref: str
+    address: str
+    provider_message_id: str
+    accepted_at: datetime | None = None
+
+
+# ---------------------------------------------------------------- what the seam runs
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One HTTP request. Exactly one of `json`, `form`, `body` may be set.
+
+    `url` may carry a token (Telegram, GREEN-API force it): it is never logged unredacted. `refs` are the
+    references of the messages inside, in the order read_send() must answer for.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    form: Mapping[str, str] | None = None
+    body: bytes | None = None
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MailCall:
+    """One e-mail over SMTP; the seam runs it in a thread through Django's mail backend."""
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    use_tls: bool  #: STARTTLS
+    use_ssl: bool  #: TLS from the first byte
+    sender: str
+    recipient: str
+    subject: str
+    text: str
+    html: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    refs: tuple[str, ...] = ()
+    #: NOOP instead of a message: connect, log in, quit (self-test).
+    probe_only: bool = False
+
+
+Call = HttpCall | MailCall
+
+
+class NoAnswer(StrEnum):
+    """Why there is no answer. The difference decides between a retry and R8."""
+
+    NOT_SENT = "not_sent"  #: the request certainly did not leave whole: DNS, refused, TLS, reset before the body
+    MAYBE_SENT = "maybe_sent"  #: the request left, the answer was lost: timeout, reset, cut off
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: an HTTP answer (or SMTP reply code as `status`), or the reason there is none.
+
+    `body` is at most 1 MB: the seam cuts, `truncated` says so. `detail` is a redacted one-liner for people.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)  #: names lower-cased
+    body: bytes = b""
+    truncated: bool = False
+    no_answer: NoAnswer | None = None
+    detail: str = ""
+
+
+# ---------------------------------------------------------------- what comes out
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took this message. `milestone` is ACCEPTED, or SENT where the answer proves more.
+
+    `cost` is the provider's own figure for this message, where it sends one (else the price list is used).
+    """
+
+    ref: str
+    provider_message_id: str
+    milestone: Milestone = Milestone.ACCEPTED
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This message was refused, or its outcome is unknown. `detail`: provider's code and text, scrubbed."""
+
+    ref: str
+    failure: FailureClass
+    reason: Reason | None = None
+    detail: str = ""
+    retry_after: timedelta | None = None
+
+
+SendResult = Accepted | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """A receipt for one message, from a callback or a poll.
+
+    Matched by `ref` first, then by `provider_message_id` (with `address` where ids are shared by several
+    phones). Exactly one of `milestone` and `failure` is set, or neither when the word is unknown
+    (`raw` keeps it). `event_key` identifies the event for de-duplication inside its channel.
+
+    A failure here ends this step for this message. Only reason NOT_REGISTERED or BLOCKED says something lasting
+    about the *address*; RECIPIENT_REFUSED and NOT_DELIVERED_IN_TIME (phone off, mailbox full) say nothing about
+    tomorrow and must not be remembered against the person.
+    """
+
+    event_key: str
+    raw: str
+    ref: str = ""
+    provider_message_id: str = ""
+    address: str = ""
+    milestone: Milestone | None = None
+    failure: FailureClass | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    at: datetime | None = None
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """A person wrote, pressed a button, or opened a dialogue. `payload` is the pressed button's."""
+
+    event_key: str
+    address: str
+    text: str = ""
+    payload: str = ""
+    in_reply_to: str = ""  #: provider_message_id of our message, where the wire tells
+    at: datetime | None = None
+
+
+class AddressState(StrEnum):
+    REACHABLE = "reachable"
+    NOT_REGISTERED = "not_registered"
+    BLOCKED = "blocked"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressChange:
+    """The channel told us something about an address: registered or not, blocked, unblocked.
+
+    `resolved` is the channel's own id for it, where a check returns one.
+    """
+
+    address: str
+    state: AddressState
+    event_key: str = ""
+    resolved: str = ""
+    at: datetime | None = None
+
+
+CallbackItem = StatusReport | Inbound | AddressChange
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """Result of a balance question or a self-test, in words an owner can act on.
+
+    `message` is an English gettext msgid (the admin translates); `params` fill its %(name)s.
+    """
+
+    ok: bool
+    message: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    balance: Decimal | None = None
+    currency: str = "RUB"
+    failure: FailureClass | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """A callback as it came in, before anything is believed. Header names lower-cased; body <= 256 KB."""
+
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class CallbackRejected(Exception):
+    """The callback is not from the provider: wrong or missing secret or signature. Never says which."""
+
+
+# ---------------------------------------------------------------- facts about a provider
+
+
+class How(StrEnum):
+    """How a milestone becomes known."""
+
+    ANSWER = "answer"  #: in the answer to the send
+    CALLBACK = "callback"
+    POLL = "poll"
+    BOTH = "both"  #: callback, with polling as the net below
+    LINK = "link"  #: by our own tracked link
+    BUTTON = "button"  #: by a button under the message
+
+
+@dataclass(frozen=True, slots=True)
+class TtlRange:
+    """Seconds a message may live at the provider; `step` is the unit it is rounded to (down, never below min)."""
+
+    minimum: timedelta
+    maximum: timedelta
+    step: timedelta = timedelta(seconds=1)
+
+    def snap(self, wait: timedelta) -> timedelta:
+        """The allowed TTL nearest to `wait` from below; the minimum where wait is shorter."""
+        whole = (wait // self.step) * self.step
+        return min(max(whole, self.minimum), self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this wire can do. The chain editor, preflight, engine and docs all read this and nothing else."""
+
+    address: AddressKind
+    #: Milestones this channel can ever report, and how. What is missing here is refused in the chain editor.
+    reports: Mapping[Milestone, How]
+    #: A repeat with the same ref is not sent twice: an unknown outcome may be repeated.
+    idempotent_send: bool = False
+    #: The status of a message can be asked by our own ref (resolves unknown outcomes).
+    lookup_by_ref: bool = False
+    poll_batch: int = 1  #: ids per status question; 0: cannot be polled
+    send_batch: int = 1  #: messages per send call
+    ttl: TtlRange | None = None
+    recall: bool = False
+    check: bool = False  #: registration check
+    balance: bool = False
+    max_text: int = 4096  #: characters after substitution
+    counts_sms_parts: bool = False  #: priced per SMS segment
+    has_subject: bool = False
+    buttons: int = 0  #: how many buttons a message may carry
+    default_rate: float = 10.0  #: messages a second for one account, where the owner sets none
+    charged_on: ChargedOn = ChargedOn.ACCEPTED  #: default, the owner may correct it
+    #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
+    #: Provider.build_callback_setup.
+    callback_set_by_hand: bool = True
+
+
+def secret(label: str, help_text: str = "", **kwargs: Any) -> Any:
+    """A Config field that is encrypted at rest and never shown again. label/help_text: English msgids."""
+    return field(repr=False, metadata={"label": label, "help_text": help_text, "secret": True}, **kwargs)
+
+
+def option(label: str, help_text: str = "", **kwargs: Any) -> Any:
+    """A plain Config field; the admin form is made from these."""
+    return field(metadata={"label": label, "help_text": help_text, "secret": False}, **kwargs)
+
+
+class Provider(ABC):
+    """One instance per channel account. Stateless apart from its config; safe to share between threads."""
+
+    slug: ClassVar[str]
+    kind: ClassVar[ChannelKind]
+    title: ClassVar[str]  #: English msgid
+    base_url: ClassVar[str] = ""  #: default; an account may override it (proxy, regional host, emulator)
+    #: Facts of the wire, readable on the class; an instance may carry its own where an option of its account
+    #: changes them (SMSC with batches, with a rented number for replies ...): prefer the instance's.
+    capabilities: Capabilities
+    Config: ClassVar[type]
+
+    def __init__(self, config: Any, *, base_url: str = "", callback_secret: str = "") -> None:
+        """`config`: an instance of self.Config. `callback_secret`: the random part of this account's callback URL,
+        also used where the provider echoes a static secret."""
+        self.config = config
+        self.base = (base_url or self.base_url).rstrip("/")
+        self.callback_secret = callback_secret
+
+    # --- sending
+
+    @abstractmethod
+    def build_send(self, messages: Sequence[OutgoingMessage]) -> list[Call]:
+        """Requests that send these messages; each call's `refs` name the messages inside it."""
+
+    @abstractmethod
+    def read_send(self, call: Call, answer: Answer) -> list[SendResult]:
+        """Exactly one result per ref of the call, whatever the answer is. Never raises."""
+
+    # --- receipts
+
+    def build_poll(self, messages: Sequence[SentMessage]) -> list[Call]:
+        """Status questions for these messages, at most `capabilities.poll_batch` each."""
+        return []
+
+    def read_poll(self, call: Call, answer: Answer) -> list[StatusReport]:
+        """Reports found in the answer; an answer that tells nothing gives none. Never raises."""
+        return []
+
+    def verify_callback(self, request: CallbackRequest) -> None:
+        """Constant-time check of secret or signature. Raises CallbackRejected."""
+        raise CallbackRejected
+
+    def read_callback(self, request: CallbackRequest) -> list[CallbackItem]:
+        """What the callback says. Called on stored requests only; raises ValueError if the body is not readable
+        (the inbox then keeps it in quarantine)."""
+        return []
+
+    def callback_reply(self, request: CallbackRequest) -> tuple[int, str]:
+        """Status and body this provider wants to hear after we stored its callback."""
+        return 200, "ok"
+
+    def build_ack(self, request: CallbackRequest) -> list[Call]:
+        """Calls the person is waiting for after this callback (Telegram: the pressed button stops spinning).
+
+        Best effort, after the callback was stored; the answer does not matter and is not read.
+        """
+        return []
+
+    def build_callback_setup(self, url: str) -> Call | None:
+        """Tell the provider where receipts go; None where the owner pastes the address in a cabinet."""
+        return None
+
+    def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
+        """Whether the provider took the callback address, in words for the owner."""
+        raise NotImplementedError(f"{self.slug} sets its callback address by hand")
+
+    # --- the account and its addresses
+
+    def build_check(self, addresses: Sequence[str]) -> list[Call]:
+        """Registration questions; only where capabilities.check."""
+        return []
+
+    def read_check(self, call: Call, answer: Answer) -> list[AddressChange]:
+        """What is known now; trouble of the account gives nothing (nobody is written off by it)."""
+        return []
+
+    def build_recall(self, message: SentMessage) -> Call | None:
+        """Take an undelivered message back; None where the wire cannot."""
+        return None
+
+    def read_recall(self, call: Call, answer: Answer) -> bool:
+        """True when the provider confirmed that the message will not arrive."""
+        return False
+
+    def build_balance(self) -> Call | None:
+        return None
+
+    def read_balance(self, call: Call, answer: Answer) -> AccountReport:
+        raise NotImplementedError(f"{self.slug} has no balance question")
+
+    @abstractmethod
+    def build_self_test(self) -> list[Call]:
+        """Questions that prove the credentials without sending anything to anybody."""
+
+    @abstractmethod
+    def read_self_test(self, call: Call, answer: Answer) -> AccountReport:
+        """What the answer means for the owner, with what to do next."""

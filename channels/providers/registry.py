@@ -1,0 +1,28 @@
+"""Slug -> adapter class. A new provider is one file and one line here."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from channels.providers.base import Provider
+
+_MODULES = {
+    "smsc": "channels.providers.smsc:Smsc",
+    "telegram_bot": "channels.providers.telegram_bot:TelegramBot",
+    "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
+    "smtp": "channels.providers.smtp:Smtp",
+}
+
+
+@cache
+def provider_class(slug: str) -> type[Provider]:
+    """The adapter class for a slug. Raises KeyError for a slug nobody wrote."""
+    module, _, name = _MODULES[slug].partition(":")
+    found: type[Provider] = getattr(import_module(module), name)
+    return found
+
+
+def slugs() -> list[str]:
+    """All known slugs, in the order the owner sees them."""
+    return list(_MODULES)

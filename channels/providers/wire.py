@@ -1,0 +1,205 @@
+"""What every HTTP adapter needs to read a wire it does not trust. Pure; knows no provider.
+
+Provider answers are untrusted input (threat T29): any bytes may come, from anybody. Nothing here raises on
+them, except where the docstring says so.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from cascade.vocabulary import FailureClass, Milestone, Reason
+from channels.providers.base import Answer, Call, Failed, NoAnswer, SendResult, StatusReport
+
+#: A provider may ask to wait for hours (seen: 10,072 s at Telegram); beyond this the owner should know.
+MAX_RETRY_AFTER: Final = timedelta(hours=1)
+#: Attempt.detail and log lines are one-liners.
+MAX_DETAIL: Final = 300
+#: What a JSON body is when it is not JSON (None is a legal body).
+UNREADABLE: Final = object()
+
+_SPACES = re.compile(r"\s+")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+_TAGS = re.compile(r"<[^>]{0,300}>")
+#: Shape of OutgoingMessage.ref: tells our own ids from the provider's where a wire echoes both in one field.
+OUR_REF: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value in `body`, or UNREADABLE."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        return UNREADABLE
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The JSON object in `body`, or None when it is anything else."""
+    value = parse_json(body)
+    return value if isinstance(value, dict) else None
+
+
+def get_dict(value: Any, *path: str) -> dict[str, Any]:
+    """`value[a][b]...` when everything on the way is an object, else {}."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def scalar(value: Any) -> str:
+    """A string or a number as its exact text; everything else (None, lists, objects, booleans) as ""."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, int):
+        try:
+            return str(value)
+        except ValueError:  # more than 4,300 digits
+            return ""
+    if isinstance(value, float) and math.isfinite(value):
+        return str(int(value)) if value.is_integer() else repr(value)
+    return ""
+
+
+def number(value: Any) -> int | None:
+    """A whole number sent as a number or as a string; None for everything else."""
+    words = scalar(value).strip()
+    if len(words) > 20:
+        return None
+    try:
+        return int(words)
+    except ValueError:
+        return None
+
+
+def money(value: Any) -> Decimal | None:
+    """A non-negative finite amount below a million million; None for everything else."""
+    try:
+        amount = Decimal(scalar(value).strip().replace(",", "."))
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or amount < 0 or amount >= 10**12:
+        return None
+    return amount
+
+
+def moment(value: Any) -> datetime | None:
+    """A unix time in seconds as an aware UTC moment; None for everything else."""
+    seconds = number(value)
+    if seconds is None or not 0 < seconds < 32_503_680_000:  # year 3000
+        return None
+    return datetime.fromtimestamp(seconds, tz=UTC)
+
+
+def same(given: str, expected: str) -> bool:
+    """Constant-time equality; an empty expectation never matches."""
+    return bool(expected) & hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))
+
+
+def words(body: bytes, secrets: Iterable[str] = ()) -> str:
+    """A body as one short line for people: decoded, without tags, control characters and secrets."""
+    return scrub(_TAGS.sub(" ", body[:4096].decode("utf-8", "replace")), secrets)
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """`text` as one line without control characters and without any of `secrets`, at most MAX_DETAIL long."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")
+    return _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()[:MAX_DETAIL]
+
+
+def retry_after(headers: Mapping[str, str], body_seconds: Any = None) -> timedelta | None:
+    """How long the provider asks to wait: its body's figure, else Retry-After in seconds or as a date.
+
+    At most MAX_RETRY_AFTER; None when absent, negative or nonsense. A date is measured from the answer's own
+    Date header: adapters have no clock.
+    """
+    seconds = number(body_seconds)
+    header = headers.get("retry-after", "").strip()
+    if seconds is None and header:
+        seconds = number(header)
+        if seconds is None:
+            then, now = _http_date(header), _http_date(headers.get("date", ""))
+            if then and now:
+                seconds = math.ceil((then - now).total_seconds())
+    if seconds is None or seconds < 0:
+        return None
+    return min(timedelta(seconds=min(seconds, 10**6)), MAX_RETRY_AFTER)
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def failures(
+    call: Call,
+    failure: FailureClass,
+    detail: str = "",
+    *,
+    reason: Reason | None = None,
+    wait: timedelta | None = None,
+) -> list[SendResult]:
+    """The same refusal for every message of a call."""
+    return [Failed(ref=ref, failure=failure, reason=reason, detail=detail, retry_after=wait) for ref in call.refs]
+
+
+def not_answered(call: Call, answer: Answer) -> list[SendResult] | None:
+    """Results when there is no usable answer: a retry where the request did not leave, else R8. None: there is one."""
+    if answer.no_answer is NoAnswer.NOT_SENT:
+        return failures(call, FailureClass.TRANSIENT, answer.detail or "not sent")
+    if answer.no_answer is not None:
+        return failures(call, FailureClass.OUTCOME_UNKNOWN, answer.detail or "no answer")
+    return None
+
+
+def by_http_status(answer: Answer) -> FailureClass:
+    """What an HTTP status means when the body explains nothing.
+
+    5xx is OUTCOME_UNKNOWN: the request was complete, and nobody promises that a 5xx sent nothing. A redirect is
+    the address's trouble (301, 307, 308 say "not done here") or says nothing about what was done (302, 303).
+    """
+    status = answer.status
+    if status in {401, 403, 407, 301, 307, 308}:
+        return FailureClass.AUTH
+    if status == 402:
+        return FailureClass.BALANCE
+    if status == 429:
+        return FailureClass.RATE_LIMITED
+    return FailureClass.OUTCOME_UNKNOWN
+
+
+def by_status_results(call: Call, answer: Answer, secrets: Iterable[str]) -> list[SendResult]:
+    """by_http_status() for every message of the call, with the provider's words."""
+    failure = by_http_status(answer)
+    wait = retry_after(answer.headers) if failure is FailureClass.RATE_LIMITED else None
+    return failures(call, failure, f"HTTP {answer.status}: {words(answer.body, secrets)}"[:MAX_DETAIL], wait=wait)
+
+
+def honest(report: StatusReport, known: Callable[[Milestone], bool]) -> StatusReport:
+    """The report, without a milestone its channel never promised (the raw word stays)."""
+    if report.milestone is None or known(report.milestone):
+        return report
+    return StatusReport(
+        event_key=report.event_key,
+        raw=report.raw,
+        ref=report.ref,
+        provider_message_id=report.provider_message_id,
+        address=report.address,
+        detail=report.detail,
+        at=report.at,
+        cost=report.cost,
+    )
