@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cascade.vocabulary import FailureClass, Milestone, Reason
+from cascade.vocabulary import FailureClass, Milestone, Outcome, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The request left and no answer came (R8)."""
+    """The request left and no answer came (R8). `jitter` in [0, 1) as in Failed: it spreads the repeats
+    with the same key where the provider honours one."""
 
     step: int
     at: datetime
+    jitter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,17 @@ class Suppressed:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A decision as a fact: Finish was carried out."""
+    """A decision as a fact: Finish was carried out.
+
+    The optional half is the Finish itself, as stored. Without it apply() asks decide() at `at`, which is the
+    same answer as long as the surroundings (deadline, pauses) are the ones of that moment.
+    """
 
     at: datetime
+    outcome: Outcome | None = None
+    reason: Reason | None = None
+    step: int | None = None
+    milestone: Milestone | None = None
 
 
 Event = Called | Accepted | Reported | Failed | Unknown | Left | Stopped | Suppressed | Finished

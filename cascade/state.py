@@ -35,6 +35,9 @@ class StepState:
     reason: Reason | None = None
     failed_at: datetime | None = None
     retry_at: datetime | None = None
+    #: Failures that count towards Step.max_tries: TRANSIENT and unknown ones. RATE_LIMITED and account
+    #: trouble do not (R9), so this is not `tries`.
+    strikes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ class Reason(StrEnum):
     NOT_REGISTERED = "not_registered"  #: the channel said: nobody by this address
     BLOCKED = "blocked"  #: the person blocked this sender
     RECIPIENT_REFUSED = "recipient_refused"  #: another permanent refusal of this recipient
+    NO_ANSWER = "no_answer"  #: a call rang out: next step at once, but nothing to remember about the person
     MESSAGE_REFUSED = "message_refused"  #: the provider refused this text or template
     ACCOUNT_TROUBLE = "account_trouble"  #: no money, bad token; the chain's policy is to go on
     CHANNEL_DISABLED = "channel_disabled"  #: the owner switched the channel off
@@ -142,6 +143,7 @@ class Reason(StrEnum):
     TIME_PASSED = "time_passed"  #: the step moves on by time alone
     RETRIES_USED_UP = "retries_used_up"  #: transient failures ate the step's own wait
     UNKNOWN_UNRESOLVED = "unknown_unresolved"  #: outcome unknown and no receipt came in the step's time
+    NO_TIME_LEFT = "no_time_left"  #: the channel's hours open only after the deadline (R12 against R13)
 
     # waiting
     WAITING_FOR_MILESTONE = "waiting_for_milestone"
@@ -150,6 +152,7 @@ class Reason(StrEnum):
     RETRY_LATER = "retry_later"
     CHANNEL_ON_HOLD = "channel_on_hold"
     IN_FLIGHT = "in_flight"
+    SPEED_LIMIT = "speed_limit"  #: the campaign's own pace (messages a minute)
 
     # sending
     FIRST_STEP = "first_step"
