@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 class HintTask(DjangoTask):
     """A task whose message may get lost."""
 
-    def apply_async(self, *args: Any, **kwargs: Any) -> "AsyncResult[Any] | None":
-        """Publish the hint; return None and log when the broker is away.
+    def apply_async(self, *args: Any, **kwargs: Any) -> "AsyncResult[Any]":  # type: ignore[override]
+        """Publish the hint; log when the broker is away. The result is never read by anybody.
 
         A page that has just saved the owner's work must not fail, or tell them it failed,
         because a hint could not be sent: the next tick finds the row by itself.
@@ -35,7 +35,7 @@ class HintTask(DjangoTask):
             return super().apply_async(*args, **kwargs)
         except OperationalError:
             logger.warning("broker is away, %s is left to the next tick", self.name)
-            return None
+            return self.AsyncResult(kwargs.get("task_id") or "unsent")
 
 
 app = Celery("cascade", task_cls=HintTask)

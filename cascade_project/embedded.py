@@ -220,6 +220,10 @@ class Postgres:
         self._create_database()
         return self.url()
 
+    def is_alive(self) -> bool:
+        """Tell whether a server runs on this folder, ours or another process's."""
+        return self._join()
+
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop the server if we started it. "immediate" is a crash: recovery at next start."""
         self._halt(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
@@ -401,8 +405,11 @@ def _reachable_by_nobody(folder: Path) -> Path:
     The alternative, opening the parents, is what we came to avoid. The name is made from the
     folder's so that the next start finds the same data.
     """
-    if _nobody_reaches(folder):
-        return folder
+    return folder if _nobody_reaches(folder) else _substitute(folder)
+
+
+def _substitute(folder: Path) -> Path:
+    """Return the folder under /var/tmp that stands for one `nobody` cannot reach."""
     name = re.sub(r"\W+", "-", str(folder)).strip("-")
     return Path("/var/tmp") / f"cascade-{name}"  # noqa: S108  created by root with mode 700
 
@@ -611,6 +618,11 @@ class EmbeddedServices:
         """The broker's address. Raises ServiceError before start()."""
         return self.valkey.url() if self.valkey else self._given_redis
 
+    @property
+    def joined(self) -> bool:
+        """Whether a server of this folder belongs to another process, which may stop it."""
+        return any(server and server.pid is None for server in (self.postgres, self.valkey))
+
     def start(self) -> Self:
         """Start what was not given. Raises ServiceError; then nothing is left running."""
         try:
@@ -668,6 +680,21 @@ class EmbeddedServices:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def forget(data_dir: Path) -> None:
+    """Delete a data folder, also where PostgreSQL had to keep its part elsewhere.
+
+    Raises ServiceError while a server still runs on it.
+    """
+    places = [data_dir.resolve()]
+    if os.name == "posix" and os.geteuid() == 0:
+        places.append(_substitute(places[0] / "postgres"))
+    for place in places:
+        if any(place.rglob("postmaster.pid")) and Postgres(data_dir / "postgres").is_alive():
+            raise ServiceError(f"PostgreSQL still runs on {place}: stop it first.")
+    for place in places:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -54,7 +54,7 @@ def beat(pid_file: Path | None = None) -> list[str]:
     ]
 
 
-def web(host: str, port: int, threads: int = 8) -> list[str]:
+def web(host: str, port: int, threads: int = 4) -> list[str]:
     """Return the command of the web server: one process, requests in threads.
 
     The idle timeout is long because each thread keeps its own database connection and would

@@ -230,9 +230,7 @@ def faults(texts: dict[Key, list[Text]], catalogue: Catalog) -> Iterator[str]:
             yield from _placeholder_faults(where, singular, plural, strings)
 
 
-def _placeholder_faults(
-    where: str, singular: str, plural: str | None, strings: Iterable[str]
-) -> Iterator[str]:
+def _placeholder_faults(where: str, singular: str, plural: str | None, strings: Iterable[str]) -> Iterator[str]:
     """Yield a line for a translation whose placeholders differ: it would crash or lie."""
     expected = set(_PLACEHOLDER.findall(plural or singular))
     for string in strings:
@@ -251,9 +249,7 @@ def check_ours(root: Path) -> list[str]:
         catalogue = read_catalogue(path, language)
         found += [f"{language}: {fault}" for fault in faults(texts, catalogue)]
         known = {(message.context, _singular(message.id)) for message in catalogue if message.id}
-        found += [f"{language}: {text!r} is used nowhere" for _, text in sorted(
-            known - texts.keys(), key=str
-        )]
+        found += [f"{language}: {text!r} is used nowhere" for _, text in sorted(known - texts.keys(), key=str)]
     return found
 
 

@@ -14,10 +14,11 @@ failure the last lines of every log are in the report.
 """
 
 import os
+import re
 import signal
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -96,18 +97,21 @@ class Processes:
         self,
         *queues: str,
         concurrency: int = 2,
+        arguments: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> Running:
-        """Start a Celery worker for the queues (default: all three)."""
+        """Start a Celery worker for the queues (default: all three).
+
+        `arguments` are added to its command, e.g. `--include=tests.some.module_with_tasks`.
+        """
         served = queues or (*roles.SEND_QUEUES, *roles.DEFAULT_QUEUES, *roles.IMPORT_QUEUES)
         name = f"{'-'.join(served)}-{uuid.uuid4().hex[:6]}"
-        started = self._start(
+        return self.start(
             name,
-            roles.worker(served, concurrency, name),
+            [*roles.worker(served, concurrency, name), *arguments],
             {"PROCESS_ROLE": "worker", **(environment or {})},
+            ready=lambda started: bool(re.search(rf"{name}@\S+ ready\.", started.tail())),
         )
-        self._wait(started, lambda: f"{name}@" in started.tail() and " ready." in started.tail())
-        return started
 
     def beat(self, environment: dict[str, str] | None = None) -> Running:
         """Start beat. It reads its rows from the test's database: make them first."""
@@ -120,22 +124,26 @@ class Processes:
         """Start the web server; its `url` is http://127.0.0.1:<port>."""
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        started = self._start(
+        started = self.start(
             "web",
             roles.web("127.0.0.1", port),
             {"PROCESS_ROLE": "web", "PUBLIC_BASE_URL": url, **(environment or {})},
+            ready=lambda _: _status(f"{url}/healthz") == 200,
         )
         started.url = url
-        self._wait(started, lambda: _status(f"{url}/healthz") == 200)
         return started
 
     def emulator(self, port: int | None = None) -> Running:
         """Start the provider emulator; see its `url` and `journal`."""
         port = port or free_port()
         journal = self.folder / f"journal-{uuid.uuid4().hex[:6]}.jsonl"
-        started = self._start("emulator", roles.emulator("127.0.0.1", port, journal), {})
-        started.url, started.journal = f"http://127.0.0.1:{port}", journal
-        self._wait(started, lambda: _status(f"{started.url}/_emulator/") is not None)
+        url = f"http://127.0.0.1:{port}"
+        started = self.start(
+            "emulator",
+            roles.emulator("127.0.0.1", port, journal),
+            ready=lambda _: _status(f"{url}/_emulator/") is not None,
+        )
+        started.url, started.journal = url, journal
         return started
 
     def until(
@@ -166,25 +174,30 @@ class Processes:
         for started in reversed(self.running):
             started.stop(grace_s=5.0)
 
-    def _start(self, name: str, command: list[str], extra: dict[str, str]) -> Running:
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: dict[str, str] | None = None,
+        ready: Callable[[Running], bool] | None = None,
+    ) -> Running:
+        """Start any command of the project and return when `ready(it)` holds."""
         log = self.folder / f"{len(self.running)}-{name}.log"
         with log.open("wb") as output:
             process = start_child(
                 command,
-                environment={**self.environment, **extra},
+                environment={**self.environment, **(environment or {})},
                 directory=Path(__file__).parents[2],
                 output=output,
             )
         started = Running(name, process, log)
         self.running.append(started)
-        return started
-
-    def _wait(self, started: Running, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_S
-        while not ready():
-            if started.process.poll() is not None or time.monotonic() > deadline:
-                raise ProcessError(f"{started.name} did not become ready:\n{started.tail()}")
+        while ready and not ready(started):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ProcessError(f"{name} did not become ready:\n{started.tail()}")
             time.sleep(0.02)
+        return started
 
 
 def _status(url: str) -> int | None:
