@@ -94,6 +94,9 @@ class ChannelState(models.Model):
     next_slot_at = models.DateTimeField(default=now)
     breaker = models.CharField(_("health"), max_length=8, choices=Breaker.choices, default=Breaker.CLOSED)
     errors_in_row = models.PositiveIntegerField(_("errors in a row"), default=0)
+    unknown_in_row = models.PositiveIntegerField(_("unknown outcomes in a row"), default=0)
+    #: FailureClass of the newest account-level trouble, "" for none; the owner's words are made from it.
+    trouble = models.CharField(max_length=20, blank=True, editable=False)
     last_error = models.CharField(_("last error"), max_length=500, blank=True)
     opened_at = models.DateTimeField(_("in trouble since"), null=True, blank=True)
     probe_at = models.DateTimeField(_("next try"), null=True, blank=True)

@@ -1,0 +1,172 @@
+"""Is this account in trouble? (R4, I27) Trouble of the account is never charged to recipients.
+
+Five account-level errors in a row, an empty balance, or twenty unknown outcomes in a row open the breaker: deliveries
+of this channel wait or go on as their chain says, and once a minute one message is let through as a probe. The first
+success closes it. All of it is guarded UPDATEs on one row, so any number of workers may report at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+from django.utils.translation import gettext_noop
+
+from cascade.vocabulary import ACCOUNT_TROUBLE, FailureClass, Reason
+from channels.models import ChannelState
+
+ERRORS_TO_OPEN = 5
+UNKNOWN_TO_OPEN = 20
+PROBE_EVERY = timedelta(minutes=1)
+
+#: One statement for all cases. A success anywhere in the batch ends the row of errors before it; errors reported
+#: with it are taken as the newer ones. `opens` is decided from the new counters.
+_NOTE = """
+WITH fresh AS (
+    SELECT channel_id, breaker AS was,
+        CASE WHEN %(ok)s > 0 THEN 0 ELSE errors_in_row END + %(errors)s AS errors,
+        CASE WHEN %(ok)s > 0 THEN 0 ELSE unknown_in_row END + %(unknown)s AS unknown
+    FROM channels_channelstate WHERE channel_id = %(channel)s FOR UPDATE
+), judged AS (
+    SELECT *, (%(at_once)s OR errors >= %(max_errors)s OR unknown >= %(max_unknown)s) AS opens FROM fresh
+)
+UPDATE channels_channelstate s SET
+    errors_in_row = j.errors,
+    unknown_in_row = j.unknown,
+    breaker = CASE WHEN j.opens THEN 'open' WHEN %(ok)s > 0 THEN 'closed' ELSE s.breaker END,
+    opened_at = CASE
+        WHEN j.opens THEN coalesce(s.opened_at, clock_timestamp())
+        WHEN %(ok)s > 0 THEN NULL
+        ELSE s.opened_at
+    END,
+    probe_at = CASE
+        WHEN j.opens AND s.breaker = 'closed' THEN clock_timestamp() + %(probe)s
+        WHEN %(ok)s > 0 AND NOT j.opens THEN NULL
+        ELSE s.probe_at
+    END,
+    trouble = CASE
+        WHEN %(trouble)s <> '' THEN %(trouble)s
+        WHEN j.unknown >= %(max_unknown)s THEN 'outcome_unknown'
+        WHEN %(ok)s > 0 THEN ''
+        ELSE s.trouble
+    END,
+    last_error = CASE
+        WHEN %(detail)s <> '' THEN %(detail)s
+        WHEN %(ok)s > 0 AND NOT j.opens THEN ''
+        ELSE s.last_error
+    END
+FROM judged j
+WHERE s.channel_id = j.channel_id
+RETURNING j.was, s.breaker
+"""
+
+
+def note_results(
+    channel_id: int,
+    ok: int,
+    trouble: FailureClass | None = None,
+    detail: str = "",
+    unknown: int = 0,
+    errors: int = 1,
+) -> bool:
+    """Fold a batch of results into the channel's health; True when this batch opened the breaker (alert once).
+
+    `ok`: calls the provider took, or refused for the recipient's or the message's sake: the account works.
+    `trouble`: the account-level class met in the batch, `errors` how many of them; other classes are not the
+    account's and are ignored here. `detail`: the provider's words, already scrubbed of secrets.
+    """
+    account = trouble if trouble in ACCOUNT_TROUBLE else None
+    if not (ok or account or unknown):
+        return False
+    parameters = {
+        "channel": channel_id,
+        "ok": ok,
+        "errors": errors if account else 0,
+        "unknown": unknown,
+        "at_once": account is FailureClass.BALANCE,
+        "trouble": account.value if account else "",
+        "detail": detail[:500] if account or unknown else "",
+        "max_errors": ERRORS_TO_OPEN,
+        "max_unknown": UNKNOWN_TO_OPEN,
+        "probe": PROBE_EVERY,
+    }
+    with connection.cursor() as cursor:
+        for _ in range(2):
+            cursor.execute(_NOTE, parameters)
+            row = cursor.fetchone()
+            if row is not None:
+                return bool(row[0] == "closed" and row[1] == "open")
+            ChannelState.objects.get_or_create(channel_id=channel_id)
+    raise AssertionError("a state row was made and is not there")
+
+
+def closed_channels() -> dict[int, Reason]:
+    """Channels nothing may be sent through now: ACCOUNT_TROUBLE (for cascade.State.closed_channels) or
+    CHANNEL_DISABLED (unreachable, whatever the policy). One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.id, c.enabled FROM channels_channel c LEFT JOIN channels_channelstate s ON s.channel_id = c.id"
+            " WHERE NOT c.enabled OR s.breaker = 'open'"
+        )
+        return {
+            channel_id: Reason.ACCOUNT_TROUBLE if enabled else Reason.CHANNEL_DISABLED
+            for channel_id, enabled in cursor.fetchall()
+        }
+
+
+def due_probe(channel_id: int) -> bool:
+    """Half-open: True for exactly one caller a minute while the breaker is open. That caller may send one message."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE channels_channelstate s SET probe_at = clock_timestamp() + %s FROM channels_channel c"
+            " WHERE s.channel_id = %s AND c.id = s.channel_id AND c.enabled AND s.breaker = 'open'"
+            " AND (s.probe_at IS NULL OR s.probe_at <= clock_timestamp())",
+            [PROBE_EVERY, channel_id],
+        )
+        return bool(cursor.rowcount)
+
+
+def note_recovered(channel_id: int) -> None:
+    """A check proved the account works: sending resumes at once instead of at the next probe."""
+    ChannelState.objects.filter(channel_id=channel_id).update(
+        breaker=ChannelState.Breaker.CLOSED,
+        errors_in_row=0,
+        unknown_in_row=0,
+        trouble="",
+        last_error="",
+        opened_at=None,
+        probe_at=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is wrong and what to do, as English msgids."""
+
+    what: str
+    todo: str
+
+
+#: FailureClass value -> words for the owner.
+ADVICE: dict[str, Advice] = {
+    FailureClass.AUTH.value: Advice(
+        gettext_noop("The provider refuses this account."),
+        gettext_noop("Check the token or the password, save, and press “Check the connection”."),
+    ),
+    FailureClass.BALANCE.value: Advice(
+        gettext_noop("There is no money left on the account."),
+        gettext_noop("Top it up at the provider. Sending resumes by itself within a minute after that."),
+    ),
+    FailureClass.OUTCOME_UNKNOWN.value: Advice(
+        gettext_noop("The provider does not answer: nobody knows whether the last messages left."),
+        gettext_noop("Usually this passes. Once a minute one message is tried; if it goes on, ask the provider."),
+    ),
+}
+
+
+def advice(state: ChannelState) -> Advice | None:
+    """Words for an account in trouble; None for a healthy one."""
+    if state.breaker != ChannelState.Breaker.OPEN:
+        return None
+    return ADVICE.get(state.trouble, ADVICE[FailureClass.OUTCOME_UNKNOWN.value])

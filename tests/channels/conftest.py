@@ -1,0 +1,3 @@
+from tests.channels.fakes import fakes
+
+__all__ = ["fakes"]
