@@ -30,7 +30,6 @@ from cascade.vocabulary import (
 )
 
 
-
 def N_(message: str) -> str:  # noqa: N802 - the name every gettext extractor knows
     """Mark an English msgid for extraction and return it as it is: the admin translates when it shows it."""
     return message
@@ -262,7 +261,7 @@ class CallbackRequest:
     body: bytes
 
 
-class CallbackRejected(Exception):
+class CallbackRejected(Exception):  # noqa: N818 - a verdict
     """The callback is not from the provider: wrong or missing secret or signature. Never says which."""
 
 
