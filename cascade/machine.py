@@ -622,18 +622,24 @@ def _running(step: Step, known: StepState, now: datetime) -> tuple[int, timedelt
     """The first expectation that is not met: its position, duration, the moment its clock began, and the
     reason to leave if it runs out. Met late counts as met: evidence over order."""
     milestones = known.milestones
-    called = known.first_called_at
-    started = milestones.get(Milestone.ACCEPTED) or known.called_at or now
-    if known.phase == Phase.ACCEPTED and called is not None and started < called:
-        # A provider whose clock runs behind ours must not make every step expire at once.
-        started = called
+    called = known.called_at
+    started = milestones.get(Milestone.ACCEPTED) or called or now
+    if called is not None:
+        if known.failed_at is not None and known.failed_at >= called:
+            started = called  # the answer was lost or wrong: nobody told us when it was accepted (R8)
+        elif known.first_called_at is not None and started < known.first_called_at:
+            # A provider whose clock runs behind ours must not make every step expire at once.
+            started = known.first_called_at
     before: datetime | None = None
     for position, expectation in enumerate(step.expectations):
         met = milestones.get(expectation.milestone)
         if met is None:
-            anchor = milestones.get(expectation.anchor) or before or started
-            because = _TOO_LATE[expectation.milestone]
-            return position, expectation.within, max(anchor, started), because
+            anchor: datetime | None = started
+            if expectation.anchor != Milestone.ACCEPTED:
+                anchor = milestones.get(expectation.anchor) or before
+            if anchor is None or anchor < started:
+                anchor = started
+            return position, expectation.within, anchor, _TOO_LATE[expectation.milestone]
         before = met
     return 0, step.wait, started, Reason.TIME_PASSED
 
