@@ -172,6 +172,11 @@ def make_config(config: type, values: Mapping[str, Any]) -> Any:
     return config(**ready)
 
 
+def secret_fields(config: type) -> list[str]:
+    """Names of the Config fields that are never shown."""
+    return [one.name for one in dataclasses.fields(config) if one.metadata.get("secret")]
+
+
 def rotate_keys() -> int:
     """Re-encrypt every channel with the first key; return how many. Raises AccountError naming the first channel
     that no key opens, and then changes nothing.

@@ -1,5 +1,6 @@
 """R19, I15: the rate of a channel, exact across processes."""
 
+import itertools
 import multiprocessing
 import os
 import time
@@ -134,6 +135,6 @@ def test_I15_four_processes_together_never_exceed_the_rate():
     for worker in workers:
         worker.join(10)
         assert worker.exitcode == 0
-    gaps = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert min(gaps) > 1 / rate - 0.0001, "no two slots closer than the interval"
     assert len(moments) >= rate * 2 * 0.9, "and nearly nothing of the rate is wasted"

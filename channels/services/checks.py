@@ -1,0 +1,217 @@
+"""Questions to a provider that an owner or a tick asks: does it work, how much money is left, send one to me.
+
+All go through the outgoing seam, with no transaction open: a provider that takes fifteen seconds must not hold a
+lock for fifteen seconds. Nothing here raises for what a provider or the network does; the answer is a Verdict in
+words with what to do next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from cascade.vocabulary import ACCOUNT_TROUBLE, AddressKind, FailureClass, Purpose
+from channels.models import Channel, ChannelState
+from channels.providers.base import Accepted, AccountReport, Answer, Button, Call, NoAnswer, OutgoingMessage, Provider
+from channels.services import accounts, health, pace
+from channels.services.accounts import AccountError
+from channels.transport import Seam, redact
+from contacts import phones, reasons
+from templates_app.html import to_html
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came out: English msgid and parameters, as everywhere; `detail` is the provider's own words."""
+
+    ok: bool
+    message: str
+    params: dict[str, Any] = field(default_factory=dict)
+    detail: str = ""
+    failure: FailureClass | None = None
+
+    def text(self) -> str:
+        """The sentence in the language of the moment."""
+        return _(self.message) % self.params
+
+
+_NO_CONNECTION = gettext_noop(
+    "The provider could not be reached (%(detail)s). Check the address of the API, the proxy, and whether this server "
+    "may go out to the internet."
+)
+_NO_ANSWER = gettext_noop("The provider did not answer in time (%(detail)s). Try again in a minute.")
+_NO_BALANCE = gettext_noop("This provider has no question about the balance.")
+_NOTHING_TO_ASK = gettext_noop("This provider has nothing to check without sending a message.")
+_SENT = gettext_noop("The provider took the message. If it does not arrive, look at its cabinet: number %(id)s.")
+_UNKNOWN = gettext_noop(
+    "Nobody knows whether the message left: the connection broke (%(detail)s). Wait before you try again, "
+    "or you may get it twice."
+)
+_REFUSED = gettext_noop("The provider refused the message: %(detail)s")
+_REFUSED_SILENTLY = gettext_noop("The provider refused the message and did not say why.")
+_BUSY = gettext_noop("This channel is sending at its full rate now. Try again in %(seconds)s s.")
+_BAD_PHONE = gettext_noop("This phone cannot be used: %(reason)s")
+_BAD_EMAIL = gettext_noop("This is not an e-mail address.")
+_NO_ADDRESS = gettext_noop("Enter the address to send to.")
+_DISABLED = gettext_noop("The channel is switched off. Switch it on first.")
+
+
+def self_test(channel: Channel) -> Verdict:
+    """Ask the provider whether the credentials work, without sending anything to anybody.
+
+    A success takes a channel out of account trouble at once, except an empty balance: only a send proves that.
+    """
+    try:
+        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
+    except AccountError as error:
+        return Verdict(False, error.message, dict(error.params))
+    calls = adapter.build_self_test()
+    if not calls:
+        return Verdict(True, _NOTHING_TO_ASK)
+    verdict = Verdict(True, _NOTHING_TO_ASK)
+    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
+        verdict = _verdict(adapter.read_self_test(call, answer), answer, adapter)
+        if not verdict.ok:
+            return verdict
+    state = ChannelState.objects.filter(channel=channel, breaker=ChannelState.Breaker.OPEN).first()
+    if state is not None and state.trouble != FailureClass.BALANCE:
+        health.note_recovered(channel.pk)
+    return verdict
+
+
+def ask_balance(channel: Channel) -> Verdict:
+    """Ask for the balance and keep it with its time; a failure leaves the last known one."""
+    try:
+        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
+    except AccountError as error:
+        return Verdict(False, error.message, dict(error.params))
+    call = adapter.build_balance()
+    if call is None:
+        return Verdict(False, _NO_BALANCE)
+    (answer,) = _ask([call], proxy)
+    report = adapter.read_balance(call, answer)
+    if report.balance is not None:
+        ChannelState.objects.update_or_create(
+            channel=channel, defaults={"balance": report.balance, "balance_at": now()}
+        )
+    return _verdict(report, answer, adapter)
+
+
+def ask_balances() -> int:
+    """Balance of every enabled channel whose provider has the question; return how many answered."""
+    answered = 0
+    for channel in Channel.objects.filter(enabled=True).exclude(config_encrypted=""):
+        try:
+            if not accounts.adapter_for(channel).capabilities.balance:
+                continue
+        except AccountError as error:
+            logger.warning("channel %s: %s", channel.pk, error)
+            continue
+        verdict = ask_balance(channel)
+        answered += verdict.ok
+        if not verdict.ok:
+            logger.warning("channel %s: balance unknown: %s", channel.pk, verdict.message)
+    return answered
+
+
+def send_test(channel: Channel, address: str, text: str, *, subject: str = "", button: str = "") -> Verdict:
+    """Send one real message now, at the channel's own rate. It costs what a message costs.
+
+    No attempt is written: the receipt of a test finds no delivery and is put aside by the engine.
+    """
+    if not channel.enabled:
+        return Verdict(False, _DISABLED)
+    try:
+        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
+    except AccountError as error:
+        return Verdict(False, error.message, dict(error.params))
+    checked = check_address(adapter.capabilities.address, address)
+    if isinstance(checked, Verdict):
+        return checked
+    slots = pace.reserve_slots(channel.pk, 1)
+    if not slots.count:
+        return Verdict(False, _BUSY, {"seconds": round(slots.delay) or 1})
+    capabilities = adapter.capabilities
+    message = OutgoingMessage(
+        ref=secrets.token_urlsafe(16),
+        address=checked,
+        text=text,
+        purpose=Purpose.SERVICE,
+        subject=subject if capabilities.has_subject else "",
+        html=to_html(text) if checked and capabilities.address is AddressKind.EMAIL else "",
+        buttons=(Button(button, payload="test"),) if button and capabilities.buttons else (),
+        ttl=capabilities.ttl.minimum if capabilities.ttl else None,
+    )
+    (call,) = adapter.build_send([message])
+    (answer,) = _ask([call], proxy)
+    (result,) = adapter.read_send(call, answer)
+    if isinstance(result, Accepted):
+        health.note_results(channel.pk, ok=1)
+        return Verdict(True, _SENT, {"id": result.provider_message_id or "-"})
+    detail = _clean(result.detail or answer.detail, adapter)
+    health.note_results(channel.pk, ok=0, trouble=result.failure, detail=detail)
+    if result.failure is FailureClass.OUTCOME_UNKNOWN:
+        return Verdict(False, _UNKNOWN, {"detail": detail}, detail, result.failure)
+    if result.failure in ACCOUNT_TROUBLE:
+        return Verdict(False, health.ADVICE[result.failure.value].what, {}, detail, result.failure)
+    if not detail:
+        return Verdict(False, _REFUSED_SILENTLY, {}, "", result.failure)
+    return Verdict(False, _REFUSED, {"detail": detail}, detail, result.failure)
+
+
+def check_address(kind: AddressKind, address: str) -> str | Verdict:
+    """The address as the adapter wants it, or why not."""
+    address = address.strip()
+    if not address:
+        return Verdict(False, _NO_ADDRESS)
+    if kind is AddressKind.PHONE:
+        phone = phones.normalise(address)
+        if isinstance(phone, phones.Rejected):
+            return Verdict(False, _BAD_PHONE, {"reason": reasons.text(phone.reason)})
+        return phone.e164
+    if kind is AddressKind.EMAIL:
+        name, at, host = address.rpartition("@")
+        if not name or not at or "." not in host or any(sign.isspace() for sign in address):
+            return Verdict(False, _BAD_EMAIL)
+        return address.lower()
+    return address
+
+
+def _ask(calls: Sequence[Call], proxy: str) -> list[Answer]:
+    """Run calls one after another in an event loop of their own; a page or a tick asks rarely."""
+
+    async def run() -> list[Answer]:
+        async with Seam(allowed_private=settings.OUTGOING_ALLOWED_PRIVATE) as seam:
+            return [await seam.call(call, proxy=proxy) for call in calls]
+
+    return asyncio.run(run())
+
+
+def _verdict(report: AccountReport, answer: Answer, adapter: Provider) -> Verdict:
+    """The adapter's report; where there was no answer at all, our own words say what to check."""
+    detail = _clean(answer.detail, adapter)
+    if not report.ok and answer.no_answer is not None:
+        message = _NO_CONNECTION if answer.no_answer is NoAnswer.NOT_SENT else _NO_ANSWER
+        return Verdict(False, message, {"detail": detail or "-"}, detail, report.failure)
+    params = {name: _clean(str(value), adapter) for name, value in report.params.items()}
+    return Verdict(report.ok, report.message, params, detail, report.failure)
+
+
+def _clean(text: str, adapter: Provider) -> str:
+    """Words of a provider without our secrets, cut to a line."""
+    return redact(text, _secret_values(adapter))[:300]
+
+
+def _secret_values(adapter: Provider) -> Iterable[str]:
+    return [str(getattr(adapter.config, name)) for name in accounts.secret_fields(type(adapter.config))]
