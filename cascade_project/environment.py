@@ -126,11 +126,13 @@ class Environment:
         look right and send doubles.
         """
         value = self.text(name)
-        try:
-            config: dict[str, object] = dict(environ.Env.db_url_config(value))
-        except (ValueError, KeyError) as error:
-            raise ImproperlyConfigured(f"{name} is not a database address.") from error
-        if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+        config: dict[str, object] = {}
+        if urlsplit(value).scheme in {"postgres", "postgresql"}:
+            try:
+                config = dict(environ.Env.db_url_config(value))
+            except ValueError as error:  # a port that is not a number; the address holds a password
+                raise ImproperlyConfigured(f"{name} is not a valid address.") from error
+        if not config.get("NAME"):
             raise ImproperlyConfigured(
                 f"{name} must be postgres://user:password@host:port/database; "
                 f"no other database can hold the promise of one message per person."

@@ -6,7 +6,7 @@ import re
 #: Order matters: tokens first, because the phone rule would break them up and leave a half.
 _TOKENS = (
     # Telegram bot tokens, alone or inside the API's URL path.
-    (re.compile(r"\b(\d{5,12}):[A-Za-z0-9_-]{30,}"), r"\1:***"),
+    (re.compile(r"(?<!\d)(\d{5,12}):[A-Za-z0-9_-]{30,}"), r"\1:***"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), r"\1 ***"),
     # Logins inside addresses: scheme://user:password@host
     (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), r"\1:***@"),

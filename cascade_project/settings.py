@@ -53,6 +53,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    # Registers the operator classes that trigram indexes name.
+    "django.contrib.postgres",
     "django_celery_beat",
     "import_export",
     "simple_history",

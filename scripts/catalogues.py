@@ -50,6 +50,7 @@ DJANGO_PARTS = (
     "contrib/auth",
     "contrib/contenttypes",
     "contrib/humanize",
+    "contrib/postgres",
     "contrib/sessions",
 )
 #: Parts of them that are not installed as apps here, so nobody can see their texts.
@@ -61,6 +62,7 @@ UNUSED = (
 
 KEYWORDS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
+    "N_": None,
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,

@@ -116,9 +116,12 @@ class Processes:
     def beat(self, environment: dict[str, str] | None = None) -> Running:
         """Start beat. It reads its rows from the test's database: make them first."""
         pid_file = self.folder / f"beat-{uuid.uuid4().hex[:6]}.pid"
-        started = self._start("beat", roles.beat(pid_file), {"PROCESS_ROLE": "beat", **(environment or {})})
-        self._wait(started, pid_file.exists)
-        return started
+        return self.start(
+            "beat",
+            roles.beat(pid_file),
+            {"PROCESS_ROLE": "beat", **(environment or {})},
+            ready=lambda _: pid_file.exists(),
+        )
 
     def web(self, environment: dict[str, str] | None = None) -> Running:
         """Start the web server; its `url` is http://127.0.0.1:<port>."""
