@@ -1,0 +1,103 @@
+"""Questions about contacts. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from django.db import connection
+
+from contacts.models import Contact
+
+#: Names an owner may write in a text, by the card's field: the first is the canonical one, the others mean the same.
+#: Templates validate against known_variables(); column headers of files are matched elsewhere (imports.headers).
+VARIABLES: Mapping[str, tuple[str, ...]] = {
+    "name": ("name", "имя"),
+    "full_name": ("full_name", "фио"),
+    "phone": ("phone", "телефон"),
+    "email": ("email", "почта"),
+    "birthday": ("birthday", "день_рождения"),
+    "branch": ("branch", "филиал"),
+}
+
+#: Names of the card's fields: an attribute or a file's column cannot take one of them.
+RESERVED: frozenset[str] = frozenset(alias for aliases in VARIABLES.values() for alias in aliases)
+
+
+def template_variables(contact_ids: Collection[int]) -> dict[int, dict[str, str]]:
+    """Return what each contact's text may mention, by contact id.
+
+    Every name of VARIABLES is present, empty when unknown; attributes come under their own keys and never cover a
+    field of the card. Values are texts as a person would read them (birthday 31.12.1990). One query. Contacts that
+    are gone are missing from the answer.
+    """
+    if not contact_ids:
+        return {}
+    rows = Contact.objects.filter(pk__in=contact_ids).values_list(
+        "pk", "name", "full_name", "phone", "email", "birthday", "branch__name", "attributes"
+    )
+    found: dict[int, dict[str, str]] = {}
+    for pk, name, full_name, phone, email, birthday, branch, attributes in rows.iterator(chunk_size=5000):
+        born = birthday.strftime("%d.%m.%Y") if birthday else ""
+        values = {key: as_text(value) for key, value in attributes.items()} if attributes else {}
+        for field, value in zip(
+            VARIABLES, (name, full_name, phone or "", email or "", born, branch or ""), strict=True
+        ):
+            for alias in VARIABLES[field]:
+                values[alias] = value
+        found[pk] = values
+    return found
+
+
+def known_variables() -> set[str]:
+    """Return every name a text may mention: the card's fields with their aliases and the attribute keys in use."""
+    return set(RESERVED) | attribute_keys()
+
+
+def attribute_keys() -> set[str]:
+    """Return the attribute keys that occur on cards.
+
+    Looks at the newest 20,000 cards with attributes: keys come with imports, so a key that none of them has is
+    history, and reading all of a million cards for it would cost a second at every saving of a template.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT jsonb_object_keys(attributes) FROM (
+                SELECT attributes FROM contacts_contact WHERE attributes <> '{}' ORDER BY id DESC LIMIT 20000) recent
+            """
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def list_variables(list_ids: Iterable[int]) -> set[str]:
+    """Return the names that the files of these lists brought along ({order}, {master} ...). Looks at the newest
+    20,000 members of each list."""
+    found: set[str] = set()
+    with connection.cursor() as cursor:
+        for list_id in list_ids:
+            cursor.execute(
+                """
+                SELECT DISTINCT jsonb_object_keys(variables) FROM (
+                    SELECT variables FROM contacts_listmember
+                     WHERE list_id = %s AND variables <> '{}' ORDER BY id DESC LIMIT 20000) recent
+                """,
+                [list_id],
+            )
+            found.update(row[0] for row in cursor.fetchall())
+    return found
+
+
+def as_text(value: object) -> str:
+    """Return a JSON value as a person writes it: no None, no True, no brackets."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "да" if value else "нет"
+    if isinstance(value, list):
+        return ", ".join(as_text(one) for one in value)
+    return str(value)
+
+
+def time_zone(contact: Contact, default: str) -> str:
+    """Return the contact's IANA zone: its own, its branch's, else the given default."""
+    return contact.timezone or (contact.branch.timezone if contact.branch else "") or default

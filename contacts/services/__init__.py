@@ -1,0 +1,1 @@
+"""Everything that changes contacts. Pages, commands and tasks call these; these call none of them."""

@@ -1,0 +1,82 @@
+"""What channels told us about reaching people: remembered for a while, then tried again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import connection
+
+from contacts.models import Reachability
+
+State = Reachability.State
+
+#: How long each fact is believed. Rest, then try again: every one of them can become untrue without telling us.
+BELIEVED_FOR: Mapping[str, timedelta] = {
+    # People join messengers every day; a week costs one skipped step, a wrong guess the cheaper channel.
+    State.NOT_REGISTERED: timedelta(days=7),
+    # A block is a person's decision. A month of rest; asking sooner earns the sender a spam mark.
+    State.BLOCKED: timedelta(days=30),
+    # A dead mailbox or number rarely comes back, but numbers are given to new people.
+    State.INVALID: timedelta(days=90),
+    # Long enough for a monthly campaign to spare the registration check, short enough to notice who left.
+    State.REACHABLE: timedelta(days=30),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One fact. `source`: send, check, callback or inbound."""
+
+    contact_id: int
+    channel_id: int
+    state: str
+    source: str
+
+
+def learn(facts: Sequence[Learned]) -> int:
+    """Store facts, the later one of a pair winning; those of deleted contacts are left out.
+
+    Out: how many pairs were written. Raises KeyError for an unknown state. One statement; rows are written in the
+    order of their keys, so two workers that learn about the same people cannot deadlock.
+    """
+    newest = {(fact.contact_id, fact.channel_id): fact for fact in facts}
+    if not newest:
+        return 0
+    rows = [newest[pair] for pair in sorted(newest)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO contacts_reachability (contact_id, channel_id, state, source, learned_at, until)
+            SELECT fact.contact_id, fact.channel_id, fact.state, fact.source, now(), now() + fact.believed
+              FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::interval[])
+                   AS fact(contact_id, channel_id, state, source, believed)
+              JOIN contacts_contact card ON card.id = fact.contact_id
+             ORDER BY fact.contact_id, fact.channel_id
+            ON CONFLICT (contact_id, channel_id) DO UPDATE
+               SET state = excluded.state, source = excluded.source,
+                   learned_at = excluded.learned_at, until = excluded.until
+            """,
+            [
+                [fact.contact_id for fact in rows],
+                [fact.channel_id for fact in rows],
+                [str(State(fact.state)) for fact in rows],
+                [fact.source[:32] for fact in rows],
+                [BELIEVED_FOR[State(fact.state)] for fact in rows],
+            ],
+        )
+        return cursor.rowcount
+
+
+def forget_expired(limit: int = 10_000) -> int:
+    """Delete facts whose time is over, at most `limit` of them. Out: how many went. Safe to run twice at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            DELETE FROM contacts_reachability WHERE id IN (
+                SELECT id FROM contacts_reachability WHERE until < now() LIMIT %s FOR UPDATE SKIP LOCKED)
+            """,
+            [limit],
+        )
+        return cursor.rowcount
