@@ -15,6 +15,7 @@ RUN .venv/bin/python scripts/catalogues.py compile \
     && DATABASE_URL=postgres://build@127.0.0.1/build REDIS_URL=redis://127.0.0.1/0 \
        PUBLIC_BASE_URL=https://build.invalid STATIC_ROOT=/app/static \
        SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(60))')" \
+       SUPPRESSION_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(60))')" \
        CHANNEL_SECRET_KEYS="$(python -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())')" \
        .venv/bin/python manage.py collectstatic --noinput \
     && .venv/bin/python -m compileall -q -x '/\.venv/' .

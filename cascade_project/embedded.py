@@ -568,23 +568,24 @@ class Valkey:
 
 
 def local_secrets(folder: Path) -> dict[str, str]:
-    """Return SECRET_KEY and CHANNEL_SECRET_KEYS of a local installation, made on first use.
+    """Return the secrets of a local installation, each made when first asked for.
 
     They live beside the data they protect (mode 600), because a key in the repository would
     end up on somebody's server.
     """
     path = folder / "secrets.json"
-    if path.exists():
-        stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-        return stored
-    made = {
+    stored: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known = {
         "SECRET_KEY": secrets.token_urlsafe(60),
+        "SUPPRESSION_KEY": secrets.token_urlsafe(60),
         "CHANNEL_SECRET_KEYS": Fernet.generate_key().decode(),
+        **stored,
     }
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(made), encoding="utf-8")
-    return made
+    if known != stored:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(known), encoding="utf-8")
+    return known
 
 
 class EmbeddedServices:

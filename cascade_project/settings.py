@@ -185,6 +185,13 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # How soon beat sees an edited tick, and the finest tick it can keep.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 
+# --- Sending ----------------------------------------------------------------------------------
+
+#: Calls to providers in flight at once in one worker child. More is faster until the provider's
+#: rate limit (which is the channel's setting) and dearer when a child is killed: each call in
+#: flight then becomes an "outcome unknown".
+SEND_IN_FLIGHT = env.number("SEND_IN_FLIGHT", 64, minimum=1, maximum=1000)
+
 # --- Cache ------------------------------------------------------------------------------------
 
 # Per process and not in Redis: what is cached (Unfold's search) need not be shared, and a dead
@@ -230,6 +237,10 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 5000
 #: Fernet keys of channel credentials. The first encrypts, all decrypt: rotation is putting a
 #: new one in front, `manage.py rotate_channel_secrets`, then dropping the old one.
 CHANNEL_SECRET_KEYS = env.fernet_keys("CHANNEL_SECRET_KEYS")
+
+#: Keys the fingerprints of the stop-list, which outlive the contacts. Not derived from SECRET_KEY,
+#: because that one may be rotated after a scare and the stop-list must not be lost with it.
+SUPPRESSION_KEY = env.secret("SUPPRESSION_KEY")
 
 #: `network:port` entries the outgoing seam may call although they are private (the emulator's,
 #: a local proxy's). Everything else private is refused: an owner can type any base URL.

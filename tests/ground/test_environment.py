@@ -113,7 +113,7 @@ def test_a_secret_given_twice_or_from_a_missing_file_is_refused(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "missing", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "PUBLIC_BASE_URL", "CHANNEL_SECRET_KEYS"]
+    "missing", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "PUBLIC_BASE_URL", "CHANNEL_SECRET_KEYS", "SUPPRESSION_KEY"]
 )
 def test_django_does_not_start_without(missing: str) -> None:
     complete = {
@@ -122,6 +122,7 @@ def test_django_does_not_start_without(missing: str) -> None:
         "REDIS_URL": "redis://h",
         "PUBLIC_BASE_URL": "https://cascade.test",
         "CHANNEL_SECRET_KEYS": Fernet.generate_key().decode(),
+        "SUPPRESSION_KEY": GOOD_SECRET,
     }
     complete.pop(missing)
     done = subprocess.run(

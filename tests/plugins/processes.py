@@ -206,7 +206,7 @@ class Processes:
 def _status(url: str) -> int | None:
     """Return the HTTP status, None when nobody listens."""
     try:
-        with urlopen(url, timeout=5) as answer:  # noqa: S310  our own http address
+        with urlopen(url, timeout=5) as answer:
             return int(answer.status)
     except HTTPError as error:
         return error.code
