@@ -106,6 +106,8 @@ class Campaign(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True, editable=False)
     #: Last contact id whose delivery exists: where a killed launch goes on (I13).
     launch_cursor = models.BigIntegerField(default=0, editable=False)
+    #: Refusals of this text in a row; at a limit the engine pauses the campaign (cascade.md section 4).
+    message_refusals = models.PositiveIntegerField(default=0, editable=False)
     #: Deliveries created; the sum of outcomes must come to this (I26).
     planned = models.PositiveIntegerField(_("planned"), default=0, editable=False)
     #: The next moment this campaign may start a message (R19, per_minute).
@@ -140,6 +142,12 @@ class CampaignPause(models.Model):
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="pauses")
     started_at = models.DateTimeField(_("from"))
     ended_at = models.DateTimeField(_("to"), null=True, blank=True)
+    #: Where resume() goes back to: a launch interrupted half-way must go on being launched, not start running.
+    resumes_to = models.CharField(
+        max_length=10, choices=CampaignStatus.choices, default=CampaignStatus.RUNNING, editable=False
+    )
+    #: When the engine moved the clocks of the deliveries on; closed pauses without it are work to do.
+    woken_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("pause")
@@ -147,6 +155,13 @@ class CampaignPause(models.Model):
         ordering = ("started_at",)
         constraints = [
             models.UniqueConstraint(fields=["campaign"], condition=Q(ended_at__isnull=True), name="pause_one_open")
+        ]
+        indexes = [
+            models.Index(
+                fields=["campaign"],
+                name="pause_to_wake",
+                condition=Q(ended_at__isnull=False, woken_at__isnull=True),
+            )
         ]
 
     def __str__(self) -> str:
