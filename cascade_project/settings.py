@@ -191,6 +191,8 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 #: rate limit (which is the channel's setting) and dearer when a child is killed: each call in
 #: flight then becomes an "outcome unknown".
 SEND_IN_FLIGHT = env.number("SEND_IN_FLIGHT", 64, minimum=1, maximum=1000)
+#: How many send workers a tick wakes: as many as there are processes on the `send` queue.
+SEND_PARALLEL = env.number("SEND_PARALLEL", 2, minimum=1, maximum=64)
 
 # --- Cache ------------------------------------------------------------------------------------
 

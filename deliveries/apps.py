@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -6,3 +7,8 @@ class DeliveriesConfig(AppConfig):
     name = "deliveries"
     verbose_name = _("Deliveries")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from deliveries.schedule import ensure_ticks  # noqa: PLC0415 - models are not there before ready()
+
+        post_migrate.connect(ensure_ticks, sender=self, dispatch_uid="deliveries.ticks")

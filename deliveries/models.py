@@ -114,6 +114,9 @@ class Delivery(models.Model):
 
     state = models.CharField(_("state"), max_length=8, choices=DeliveryState.choices, default=DeliveryState.WAITING)
     step = models.PositiveSmallIntegerField(_("step"), default=0)
+    #: Why each step before `step` was left: Reasons in the order of steps, comma-separated. The timeline says the
+    #: same with moments; this is what a decision and a report can read without it.
+    trail = models.CharField(max_length=1000, blank=True)
     channel = models.ForeignKey(
         Channel,
         verbose_name=_("channel"),

@@ -1,0 +1,115 @@
+"""The public views: thin over deliveries.services.receipts."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import re
+import time
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from channels.models import Channel
+from channels.providers.base import CallbackRejected, CallbackRequest, Provider
+from channels.services.accounts import AccountError, adapter_for
+from deliveries.services import receipts
+
+logger = logging.getLogger(__name__)
+
+#: Larger than any receipt we know; refused before it is read into memory twice (W3).
+MAX_CALLBACK = 256 * 1024
+#: An owner's change of a channel is seen by this process within so many seconds. A query per callback instead would
+#: cost as much as storing it (measured: a second statement halves the rate).
+_REMEMBER = 10.0
+
+#: Programs that open links nobody has clicked: previews of messengers, mail scanners, monitors. A robot must never end
+#: a cascade (T15). Only a heuristic: what it misses is corrected by the owner's choice of a stronger milestone.
+_ROBOT = re.compile(
+    r"bot|crawl|spider|preview|scan|monitor|curl|wget|python|java/|go-http|headless|facebookexternalhit|whatsapp|viber"
+    r"|telegram|vkshare|skype|slack|google-safety|proofpoint|barracuda|mimecast|kaspersky|drweb",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    adapter: Provider
+    secret: str
+    seen: float
+
+
+_doors: dict[int, _Door] = {}
+
+
+def _door(channel_id: int) -> _Door | None:
+    known = _doors.get(channel_id)
+    if known is not None and time.monotonic() - known.seen < _REMEMBER:
+        return known
+    channel = Channel.objects.filter(pk=channel_id).first()
+    if channel is None:
+        return None
+    try:
+        door = _Door(adapter_for(channel), channel.callback_secret, time.monotonic())
+    except AccountError as error:
+        logger.warning("callback of channel %s refused: %s", channel_id, error)
+        return None
+    _doors[channel_id] = door
+    return door
+
+
+@csrf_exempt
+@require_http_methods(["GET", "POST"])
+def callback(request: HttpRequest, channel_id: int, secret: str) -> HttpResponse:
+    """A provider tells us something: verify, store, answer. What it means is found out later, in batches."""
+    door = _door(channel_id)
+    if door is None or not hmac.compare_digest(secret.encode(), door.secret.encode()):
+        return HttpResponse(status=404)
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if not length.isdigit() or int(length) > MAX_CALLBACK:
+        return HttpResponse(status=413)
+    asked = CallbackRequest(
+        method=request.method or "",
+        query=request.GET.dict(),
+        headers={name.lower(): value for name, value in request.headers.items()},
+        body=request.body,
+    )
+    try:
+        door.adapter.verify_callback(asked)
+    except CallbackRejected:
+        logger.warning("callback of channel %s has a wrong signature", channel_id)
+        return HttpResponse(status=403)
+    receipts.store(channel_id, asked)
+    status, text = door.adapter.callback_reply(asked)
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD"])
+def link(request: HttpRequest, ref: str) -> HttpResponse:
+    """A tracked link: count a person's click, then lead where the frozen plan says."""
+    robot = request.method == "HEAD" or _ROBOT.search(request.headers.get("User-Agent", "")) is not None
+    target = receipts.link_target(ref) if robot else receipts.click(ref)
+    if target is None:
+        return render(request, "deliveries/gone.html", status=404)
+    return HttpResponseRedirect(target)
+
+
+@never_cache
+@csrf_exempt  # RFC 8058: the mail program posts without a cookie; the address itself is the secret
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, ref: str) -> HttpResponse:
+    """GET shows a page with a button, POST does it (also the mail program's one click, RFC 8058)."""
+    if request.method != "POST":
+        if not receipts.is_known(ref):
+            return render(request, "deliveries/gone.html", status=404)
+        return render(request, "deliveries/unsubscribe.html")
+    one_click = request.POST.get("List-Unsubscribe") == "One-Click"
+    evidence = "one-click unsubscribe of the mail program" if one_click else "button on the unsubscribe page"
+    if not receipts.unsubscribe(ref, evidence):
+        return render(request, "deliveries/gone.html", status=404)
+    return render(request, "deliveries/unsubscribed.html")

@@ -1,0 +1,65 @@
+"""Freeze what a delivery is launched with (I16): steps, texts, prices, hours. The writer to snapshots.thaw()."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from campaigns.models import Campaign
+from campaigns.selectors import windows_for
+from cascade.plan import SendWindow
+from cascade.vocabulary import ChannelKind, Purpose, TroublePolicy
+from channels.models import Chain
+from channels.services.chains import freeze_steps
+from deliveries.models import DeliveryPlan
+from templates_app import services as texts
+from templates_app.models import MessageTemplate
+
+
+def freeze_campaign(campaign: Campaign) -> DeliveryPlan:
+    """The plan of a campaign, made at its launch; the existing one if a killed launch had made it already."""
+    definition = freeze(
+        campaign.chain,
+        campaign.template,
+        Purpose(campaign.purpose),
+        windows_for(campaign),
+        check_consent=campaign.check_consent,
+        not_after=campaign.not_after,
+        per_minute=campaign.per_minute,
+        budget=campaign.budget,
+    )
+    plan, _ = DeliveryPlan.objects.get_or_create(
+        campaign=campaign, defaults={"purpose": campaign.purpose, "definition": definition}
+    )
+    return plan
+
+
+def freeze(
+    chain: Chain,
+    template: MessageTemplate,
+    purpose: Purpose,
+    windows: Mapping[ChannelKind, SendWindow] | None = None,
+    *,
+    check_consent: bool = True,
+    not_after: datetime | None = None,
+    per_minute: float | None = None,
+    budget: Decimal | None = None,
+) -> dict[str, Any]:
+    """Everything a delivery walks, as JSON. Later edits of chain, template, prices or hours do not touch it."""
+    steps = freeze_steps(chain, purpose, windows)
+    says = texts.freeze(template, {step["kind"] for step in steps})
+    default = TroublePolicy.HOLD if purpose is Purpose.MARKETING else TroublePolicy.GO_ON
+    return {
+        "steps": [{**step, "says": says[step["kind"]]} for step in steps],
+        "purpose": str(purpose),
+        "on_trouble": chain.on_trouble or str(default),
+        "check_consent": check_consent,
+        "not_after": not_after.isoformat() if not_after else None,
+        "per_minute": per_minute,
+        "has_budget": budget is not None,
+        "zone": settings.TIME_ZONE,
+    }

@@ -1,0 +1,344 @@
+"""RECEIPTS: accept first, think later. Flow boxes 10 and 11.
+
+`store()` runs inside the provider's request: verify, one INSERT, answer (I5). Everything else runs in batches from
+the inbox: read by the adapter, match, raise milestones, note answers, mark due. A receipt whose message is not there
+yet (it overtook our own TX-result) is parked and looked at again; one that nobody sent is kept a week and ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+
+from cascade.intents import is_opt_out
+from cascade.vocabulary import AddressKind, Milestone, Purpose, Reason
+from channels.models import Channel, ChannelState
+from channels.providers.base import (
+    AddressChange,
+    AddressState,
+    CallbackItem,
+    CallbackRequest,
+    Inbound,
+    Provider,
+    StatusReport,
+)
+from channels.services.accounts import AccountError, adapter_for
+from contacts.models import Contact, ContactAddress, SuppressionScope
+from contacts.services import consents, suppressions
+from contacts.services.reachability import Learned, learn
+from deliveries.models import Attempt, InboundMessage, Receipt
+from deliveries.services import reports
+from deliveries.services.stops import stop_answered, stop_of_contact
+from deliveries.snapshots import frozen_plan
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500
+#: A parked receipt is looked at again after these, then hourly; and given up after PARKED_FOR (I11).
+_LOOK_AGAIN = (timedelta(seconds=2), timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10))
+PARKED_FOR = timedelta(days=7)
+#: An inbound message answers what we wrote in the last days, if anything.
+_ANSWERS_WITHIN = timedelta(days=14)
+
+_STORE = """
+INSERT INTO deliveries_receipt (channel_id, dedup_key, method, query, headers, body, received_at, state, note)
+VALUES (%s, %s, %s, %s, '{}', %s, now(), 'new', '')
+ON CONFLICT (channel_id, dedup_key) DO NOTHING
+"""
+
+
+def store(channel_id: int, request: CallbackRequest) -> bool:
+    """Keep a verified callback; False for a repetition of one already kept.
+
+    One statement, durable when it returns. Headers are not stored: they hold the secret that was just verified.
+    """
+    query = json.dumps(dict(request.query), sort_keys=True) if request.query else "{}"
+    digest = hashlib.sha256(query.encode() + b"\n" + request.body).digest()
+    with connection.cursor() as cursor:
+        cursor.execute(_STORE, [channel_id, digest, request.method, query, request.body])
+        return bool(cursor.rowcount)
+
+
+_TAKE = """
+SELECT id, channel_id, method, query, body, received_at, now() FROM deliveries_receipt
+WHERE state = 'new' ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_TAKE_PARKED = """
+SELECT id, channel_id, method, query, body, received_at, now() FROM deliveries_receipt
+WHERE state = 'parked' AND due_at <= now() ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+_FILE = """
+UPDATE deliveries_receipt r SET state = v.state, due_at = v.due_at, note = v.note
+FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) AS v(id, state, due_at, note) WHERE r.id = v.id
+"""
+
+
+@dataclass(slots=True)
+class _Letter:
+    """One receipt on the desk, and what becomes of it."""
+
+    id: int
+    channel_id: int
+    request: CallbackRequest
+    received_at: datetime
+    now: datetime
+    items: list[CallbackItem] = field(default_factory=list)
+    state: str = Receipt.State.APPLIED
+    due_at: datetime | None = None
+    note: str = ""
+
+
+def process(limit: int = BATCH) -> int:
+    """Work off up to `limit` new receipts, and parked ones that are due, in one transaction. Returns how many.
+
+    Raises what the database raises; then all of them stay in the inbox. A receipt that our code cannot read is set
+    apart with the reason and never stops the others.
+    """
+    with transaction.atomic():
+        letters = _take(_TAKE, limit) + _take(_TAKE_PARKED, limit)
+        if not letters:
+            return 0
+        adapters = _adapters({letter.channel_id for letter in letters})
+        for letter in letters:
+            _read(letter, adapters.get(letter.channel_id))
+        _apply_reports(letters)
+        for letter in letters:
+            _apply_others(letter, adapters)
+        _file(letters)
+        seen = {letter.channel_id for letter in letters}
+        ChannelState.objects.filter(pk__in=seen).update(last_receipt_at=letters[0].now)
+        return len(letters)
+
+
+def process_again(receipt_ids: Sequence[int]) -> int:
+    """Put receipts back into the inbox (the owner pressed “process again”). Returns how many."""
+    return Receipt.objects.filter(pk__in=receipt_ids).update(state=Receipt.State.NEW, due_at=None, note="")
+
+
+def _take(sql: str, limit: int) -> list[_Letter]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [limit])
+        return [
+            _Letter(
+                receipt_id,
+                channel_id,
+                CallbackRequest(method, json.loads(query) if isinstance(query, str) else query, {}, bytes(body)),
+                received_at,
+                now,
+            )
+            for receipt_id, channel_id, method, query, body, received_at, now in cursor.fetchall()
+        ]
+
+
+def _adapters(channel_ids: set[int]) -> dict[int, Provider]:
+    found = {}
+    for channel in Channel.objects.filter(pk__in=channel_ids):
+        try:
+            found[channel.pk] = adapter_for(channel)
+        except AccountError as error:
+            logger.warning("receipts of channel %s cannot be read: %s", channel.pk, error)
+    return found
+
+
+def _read(letter: _Letter, adapter: Provider | None) -> None:
+    if adapter is None:
+        letter.state, letter.note = Receipt.State.QUARANTINED, "the channel's settings cannot be read"
+        return
+    try:
+        letter.items = adapter.read_callback(letter.request)
+    except ValueError as error:
+        letter.state, letter.note = Receipt.State.QUARANTINED, f"unreadable: {error}"[:300]
+    except Exception as error:
+        logger.exception("receipt %s broke its adapter", letter.id)
+        letter.state, letter.note = Receipt.State.QUARANTINED, f"{type(error).__name__} in the adapter"[:300]
+    else:
+        if not letter.items:
+            letter.state = Receipt.State.IGNORED
+
+
+def _apply_reports(letters: Sequence[_Letter]) -> None:
+    """Raise what the status reports of the whole batch say, channel by channel."""
+    told: dict[int, list[tuple[_Letter, StatusReport]]] = defaultdict(list)
+    for letter in letters:
+        for item in letter.items:
+            if isinstance(item, StatusReport):
+                told[letter.channel_id].append((letter, item))
+    news: dict[int, reports.News] = defaultdict(reports.News)
+    for channel_id, pairs in told.items():
+        found = reports.match(channel_id, [report for _, report in pairs])
+        for index, (letter, report) in enumerate(pairs):
+            attempt_id = found.get(index)
+            if attempt_id is None:
+                _park(letter)
+            elif report.milestone is None and report.failure is None and report.cost is None:
+                letter.note = f"unknown status: {report.raw}"[:300]
+                logger.warning("channel %s reports a status nobody knows: %s", channel_id, report.raw)
+            else:
+                news[attempt_id].add(report, letter.received_at)
+    reports.apply(dict(news))
+
+
+def _park(letter: _Letter) -> None:
+    age = letter.now - letter.received_at
+    if age > PARKED_FOR:
+        letter.state, letter.note = Receipt.State.IGNORED, "no such message of ours"
+        return
+    wait = next((pause for pause in _LOOK_AGAIN if pause > age), timedelta(hours=1))
+    letter.state, letter.due_at, letter.note = Receipt.State.PARKED, letter.now + wait, "its message is not known yet"
+
+
+def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
+    for item in letter.items:
+        if isinstance(item, StatusReport):
+            continue
+        contact = _contact_of(letter.channel_id, item.address, adapters[letter.channel_id])
+        if isinstance(item, Inbound):
+            _apply_inbound(letter, item, contact)
+        elif contact is not None:
+            learn([Learned(contact.pk, letter.channel_id, _state_of(item), "callback")])
+
+
+def _state_of(change: AddressChange) -> str:
+    return {
+        AddressState.REACHABLE: "reachable",
+        AddressState.NOT_REGISTERED: "not_registered",
+        AddressState.BLOCKED: "blocked",
+        AddressState.INVALID: "invalid",
+    }[change.state]
+
+
+def _contact_of(channel_id: int, address: str, adapter: Provider) -> Contact | None:
+    """Whose address this is, by what this channel's addresses are."""
+    kind = adapter.capabilities.address
+    if kind is AddressKind.PHONE:
+        digits = "".join(c for c in address if c.isdigit())
+        return Contact.objects.filter(phone=f"+{digits}").first()
+    if kind is AddressKind.EMAIL:
+        return Contact.objects.filter(email=address.strip().lower()).order_by("pk").first()
+    known = ContactAddress.objects.select_related("contact").filter(channel_id=channel_id, value=address).first()
+    return known.contact if known else None
+
+
+def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> None:
+    """Keep what the person wrote, once, and let it end what it answers (R10)."""
+    attempt = _attempt_answered(letter, item, contact)
+    if contact is None and attempt is not None:
+        contact = attempt.delivery.contact
+    at = min(item.at, letter.received_at) if item.at is not None else letter.received_at
+    stored = InboundMessage.objects.bulk_create(
+        [
+            InboundMessage(
+                channel_id=letter.channel_id,
+                event_key=item.event_key[:200],
+                address=item.address[:200],
+                contact=contact,
+                attempt=attempt,
+                text=item.text.replace("\x00", ""),
+                payload=item.payload[:200],
+                received_at=at,
+            )
+        ],
+        ignore_conflicts=True,
+    )
+    if not stored or contact is None:
+        return
+    if is_opt_out(item.text) and not item.payload:
+        _opt_out(contact, letter, item)
+        return
+    if attempt is not None:
+        reports.raise_milestone(attempt.pk, Milestone.REPLIED, at)
+    stop_answered(contact.pk, [attempt.delivery_id] if attempt else [])
+
+
+def _attempt_answered(letter: _Letter, item: Inbound, contact: Contact | None) -> Attempt | None:
+    """The message this answers: named by its button or by the wire, else the newest one sent through this channel."""
+    mine = Attempt.objects.select_related("delivery__contact").filter(channel_id=letter.channel_id)
+    if item.payload:
+        found = mine.filter(client_ref=item.payload).first()
+        if found is not None:
+            return found
+    if item.in_reply_to:
+        same = mine.filter(provider_message_id=item.in_reply_to)
+        found = same.filter(address=item.address).first() or same.first()
+        if found is not None:
+            return found
+    if contact is None:
+        return None
+    recent = mine.filter(delivery__contact=contact, called_at__gt=letter.now - _ANSWERS_WITHIN)
+    return recent.exclude(state="failed").order_by("-called_at").first()
+
+
+def _opt_out(contact: Contact, letter: _Letter, item: Inbound) -> None:
+    """R18: no marketing any more, through any channel, to any of the person's addresses; what runs is stopped."""
+    stop_of_contact(contact.pk, Reason.OPTED_OUT, Purpose.MARKETING)
+    forget_marketing(contact, source=f"channel {letter.channel_id}", evidence=item.text)
+
+
+def forget_marketing(contact: Contact, *, source: str, evidence: str) -> None:
+    """Withdraw the consent and put every address of the person on the stop-list for marketing."""
+    # The stop-list first: its lock comes before those of the cards everywhere (contacts.services.suppressions).
+    suppressions.suppress_contact(contact.pk, SuppressionScope.MARKETING, evidence[:200], source[:64])
+    consents.record(contact.pk, granted=False, source=source, evidence=evidence[:2000])
+
+
+def _file(letters: Sequence[_Letter]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _FILE,
+            [
+                [letter.id for letter in letters],
+                [str(letter.state) for letter in letters],
+                [letter.due_at for letter in letters],
+                [letter.note for letter in letters],
+            ],
+        )
+
+
+def click(client_ref: str) -> str | None:
+    """A person followed the tracked link of this message: note it, return where it leads; None for an unknown one.
+
+    The target comes from the frozen plan and from nowhere else: there is nothing in the address to tamper with (T14).
+    """
+    with transaction.atomic():
+        attempt = Attempt.objects.select_related("delivery").filter(client_ref=client_ref).first()
+        if attempt is None:
+            return None
+        target = frozen_plan(attempt.delivery.plan_id).terms[attempt.step].says.source.link
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT now()")
+            now = cursor.fetchone()[0]
+        reports.raise_milestone(attempt.pk, Milestone.CLICKED, now)
+    return target or None
+
+
+def link_target(client_ref: str) -> str | None:
+    """Where a tracked link leads, without counting (robots, previews)."""
+    attempt = Attempt.objects.select_related("delivery").filter(client_ref=client_ref).first()
+    if attempt is None:
+        return None
+    return frozen_plan(attempt.delivery.plan_id).terms[attempt.step].says.source.link or None
+
+
+def unsubscribe(client_ref: str, evidence: str) -> bool:
+    """The person pressed “unsubscribe” under this message. False when the message is not known."""
+    with transaction.atomic():
+        attempt = Attempt.objects.select_related("delivery__contact").filter(client_ref=client_ref).first()
+        if attempt is None:
+            return False
+        contact = attempt.delivery.contact
+        if contact is not None:
+            stop_of_contact(contact.pk, Reason.OPTED_OUT, Purpose.MARKETING)
+            forget_marketing(contact, source=f"unsubscribe link, message {attempt.pk}", evidence=evidence)
+        return True
+
+
+def is_known(client_ref: str) -> bool:
+    """Whether a message with this reference was ever sent."""
+    return Attempt.objects.filter(client_ref=client_ref).exists()

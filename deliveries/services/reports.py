@@ -1,0 +1,307 @@
+"""Fold status reports into attempts, in sets. Used by receipts (callbacks) and polling (answers) alike.
+
+Milestones only rise (R5): each column takes the earliest moment it was told of, so order and repetition of
+reports do not matter. Money is booked when the charging milestone comes, once (section 4a, I9).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import connection
+
+from cascade.vocabulary import IMPLIES, RANK, FailureClass, Milestone, Reason
+from channels.providers.base import StatusReport
+from contacts.models import Reachability
+from contacts.services.reachability import Learned, learn
+from deliveries.models import TimelineEvent
+from deliveries.services.decisions import Line, load_attempts, write_lines
+from deliveries.snapshots import MILESTONE_COLUMNS, FrozenPlan, frozen_plan
+
+#: Refusals that will be the same next time (R4). Other permanent ones are about this message to this person (a cap of
+#: the messenger's own, a switched-off phone) and write nobody off.
+REMEMBERED = {
+    Reason.NOT_REGISTERED: Reachability.State.NOT_REGISTERED,
+    Reason.BLOCKED: Reachability.State.BLOCKED,
+}
+
+
+@dataclass(slots=True)
+class News:
+    """All that a batch of reports says about one attempt."""
+
+    moments: dict[Milestone, datetime] = field(default_factory=dict)
+    failure: FailureClass | None = None
+    reason: Reason | None = None
+    detail: str = ""
+    failed_at: datetime | None = None
+    cost: Decimal | None = None
+
+    def add(self, report: StatusReport, received_at: datetime) -> None:
+        """Fold one report in. A provider's clock that runs ahead of ours is clamped to the moment of receipt: a
+        milestone of tomorrow would stop the step's clock until then."""
+        at = min(report.at, received_at) if report.at is not None else received_at
+        if report.cost is not None:
+            self.cost = report.cost
+        if report.milestone is not None:
+            for milestone in (*IMPLIES[report.milestone], report.milestone):
+                known = self.moments.get(milestone)
+                self.moments[milestone] = at if known is None else min(known, at)
+        elif report.failure is not None and report.failure is not FailureClass.OUTCOME_UNKNOWN:
+            self.failure, self.reason, self.detail, self.failed_at = report.failure, report.reason, report.detail, at
+
+
+def match(channel_id: int, reports: Sequence[StatusReport]) -> dict[int, int]:
+    """Find the attempts of one channel's reports: index in `reports` -> attempt id.
+
+    Our own reference first, then the provider's id (with the address, where ids are shared or chat-local). A report
+    of another channel's message is not matched: an account can only speak of its own.
+    """
+    found: dict[int, int] = {}
+    refs = [report.ref for report in reports if report.ref]
+    idents = [report.provider_message_id for report in reports if report.provider_message_id]
+    with connection.cursor() as cursor:
+        by_ref: dict[str, int] = {}
+        if refs:
+            cursor.execute(
+                "SELECT client_ref, id FROM deliveries_attempt WHERE client_ref = ANY(%s) AND channel_id = %s",
+                [refs, channel_id],
+            )
+            by_ref = dict(cursor.fetchall())
+        by_ident: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        if idents:
+            cursor.execute(
+                "SELECT provider_message_id, address, id FROM deliveries_attempt"
+                " WHERE channel_id = %s AND provider_message_id = ANY(%s) AND provider_message_id <> ''",
+                [channel_id, idents],
+            )
+            for ident, address, attempt_id in cursor.fetchall():
+                by_ident[ident].append((address, attempt_id))
+    for index, report in enumerate(reports):
+        attempt_id = by_ref.get(report.ref) if report.ref else None
+        if attempt_id is None and report.provider_message_id:
+            attempt_id = _by_address(by_ident.get(report.provider_message_id, []), report.address)
+        if attempt_id is not None:
+            found[index] = attempt_id
+    return found
+
+
+def _by_address(candidates: Sequence[tuple[str, int]], address: str) -> int | None:
+    if len(candidates) == 1:
+        return candidates[0][1]
+    digits = _digits(address)
+    same = [attempt_id for known, attempt_id in candidates if digits and _digits(known) == digits]
+    return same[0] if len(same) == 1 else None
+
+
+def _digits(address: str) -> str:
+    return "".join(c for c in address if c.isdigit()) or address
+
+
+_LOCK = """
+SELECT a.id, a.delivery_id, a.step, a.channel_id, a.cost, a.delivered_at, a.read_at, d.plan_id, d.campaign_id, d.contact_id,
+       d.step AS delivery_step, d.state, d.outcome
+FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
+WHERE a.id = ANY(%s::bigint[]) ORDER BY a.id FOR UPDATE OF a
+"""
+
+_POSITIVE = ", ".join(f"v.{column}" for column in MILESTONE_COLUMNS.values())
+_APPLY = f"""
+UPDATE deliveries_attempt a SET
+    {", ".join(f"{column} = least(a.{column}, v.{column})" for column in MILESTONE_COLUMNS.values())},
+    state = CASE
+        WHEN a.state = 'calling' THEN 'calling'
+        WHEN v.failure <> '' AND least(a.delivered_at, v.delivered_at) IS NULL THEN 'failed'
+        WHEN v.failure = '' AND (a.state = 'unknown' OR v.delivered_at IS NOT NULL) THEN 'accepted'
+        ELSE a.state END,
+    failed_at = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failed_at ELSE a.failed_at END,
+    reason = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.reason ELSE a.reason END,
+    detail = CASE WHEN v.detail <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.detail ELSE a.detail END,
+    failure = CASE
+        WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failure
+        WHEN v.failure = '' AND a.failure = 'outcome_unknown' THEN ''
+        ELSE a.failure END,
+    cost = CASE
+        WHEN v.cost IS NOT NULL THEN v.cost
+        WHEN a.cost IS NULL AND (a.charged_on = 'accepted' AND coalesce({_POSITIVE}) IS NOT NULL
+            OR a.charged_on = 'delivered' AND v.delivered_at IS NOT NULL
+            OR a.charged_on = 'read' AND v.read_at IS NOT NULL) THEN a.price
+        ELSE a.cost END,
+    next_poll_at = CASE WHEN v.enough THEN NULL ELSE a.next_poll_at END
+FROM unnest(%s::bigint[], {"%s::timestamptz[], " * len(MILESTONE_COLUMNS)}
+            %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::numeric[], %s::bool[])
+    AS v(id, {", ".join(MILESTONE_COLUMNS.values())}, failure, reason, detail, failed_at, cost, enough)
+WHERE a.id = v.id
+RETURNING a.id, a.cost, a.price
+"""  # noqa: S608 - constant columns
+
+_WAKE = """
+UPDATE deliveries_delivery SET state = 'waiting', due_at = now(), channel_id = NULL
+WHERE id = ANY(%s::bigint[]) AND state IN ('waiting', 'ready')
+"""
+_UPGRADE = """
+UPDATE deliveries_delivery SET outcome = 'reached', outcome_step = %s, outcome_milestone = %s,
+    outcome_reason = 'late_receipt'
+WHERE id = %s AND state = 'final' AND outcome = 'exhausted'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An attempt as it was before the news, with what its delivery adds."""
+
+    id: int
+    delivery_id: int
+    step: int
+    channel_id: int
+    cost: Decimal | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    plan_id: int
+    campaign_id: int | None
+    contact_id: int | None
+    delivery_step: int
+    delivery_state: str
+    outcome: str
+
+
+def apply(news: dict[int, News]) -> int:
+    """Write what is new about these attempts and wake their deliveries, inside the caller's transaction.
+
+    `news`: attempt id -> News. Returns how many deliveries were touched. Side effects: milestones, failure, money,
+    reachability, timeline of late receipts, due now. Repeating it changes nothing.
+    """
+    if not news:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(news)])
+        known = {row[0]: _Known(*row) for row in cursor.fetchall()}
+        if not known:
+            return 0
+        cursor.execute(_APPLY, _parameters(news, known))
+        booked = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+        deliveries = sorted({one.delivery_id for one in known.values()})
+        cursor.execute(_WAKE, [deliveries])
+    _book_budgets(known.values(), booked)
+    _note_late(news, known)
+    _learn(news, known.values())
+    return len(deliveries)
+
+
+def _parameters(news: dict[int, News], known: dict[int, _Known]) -> list[object]:
+    ids = list(known)
+    columns: list[object] = [ids]
+    columns += [[news[i].moments.get(milestone) for i in ids] for milestone in MILESTONE_COLUMNS]
+    columns.append([str(news[i].failure or "") for i in ids])
+    columns.append([str(news[i].reason or "") for i in ids])
+    columns.append([news[i].detail[:500] for i in ids])
+    columns.append([news[i].failed_at for i in ids])
+    columns.append([news[i].cost for i in ids])
+    columns.append([_enough(news[i], known[i]) for i in ids])
+    return columns
+
+
+def _enough(news: News, known: _Known) -> bool:
+    """Nothing more needs to be asked about this attempt: it failed, or has what its step waits for."""
+    if news.failure is not None:
+        return True
+    last = _last_milestone(frozen_plan(known.plan_id), known.step)
+    return any(RANK[milestone] >= RANK[last] for milestone in news.moments)
+
+
+def _last_milestone(frozen: FrozenPlan, step: int) -> Milestone:
+    expectations = frozen.plan.steps[step].expectations
+    return expectations[-1].milestone if expectations else Milestone.DELIVERED
+
+
+def _book_budgets(known: Iterable[_Known], booked: dict[int, tuple[Decimal | None, Decimal]]) -> None:
+    """Move newly booked money from reserved to spent, and corrections onto spent (P19)."""
+    moves: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for one in known:
+        cost, price = booked[one.id]
+        if cost is None or cost == one.cost or one.campaign_id is None or not frozen_plan(one.plan_id).has_budget:
+            continue
+        if one.cost is None and one.delivery_state != "final":
+            moves[one.campaign_id][0] += price
+        moves[one.campaign_id][1] += cost - (one.cost or Decimal(0))
+    with connection.cursor() as cursor:
+        for campaign_id, (freed, spent) in sorted(moves.items()):
+            cursor.execute(
+                "UPDATE campaigns_campaignspend SET reserved = reserved - %s, spent = spent + %s WHERE campaign_id = %s",
+                [freed, spent, campaign_id],
+            )
+
+
+def _note_late(news: dict[int, News], known: dict[int, _Known]) -> None:
+    """R6, P10: a message that turned out delivered after the walk went past it.
+
+    The timeline says so; a delivery that had given up is `reached` after all (4a); and if a later step has gone
+    out meanwhile, the person got it twice: counted, with both costs.
+    """
+    late = [
+        one
+        for one in known.values()
+        if Milestone.DELIVERED in news[one.id].moments
+        and one.delivered_at is None
+        and (one.step < one.delivery_step or one.delivery_state == "final")
+    ]
+    lines = []
+    with connection.cursor() as cursor:
+        for one in late:
+            best = max(news[one.id].moments, key=RANK.__getitem__)
+            if one.step < one.delivery_step or one.outcome == "exhausted":
+                lines.append(
+                    Line(one.delivery_id, TimelineEvent.Kind.LATE, one.step, Reason.LATE_RECEIPT, {"milestone": best})
+                )
+            if one.outcome == "exhausted":
+                cursor.execute(_UPGRADE, [one.step, str(best), one.delivery_id])
+    write_lines(lines)
+    _flag_doubles([one for one in known.values() if one.step < one.delivery_step])
+
+
+def _flag_doubles(earlier: Sequence[_Known]) -> None:
+    if not earlier:
+        return
+    attempts = load_attempts(sorted({one.delivery_id for one in earlier}))
+    doubles = []
+    for one in earlier:
+        frozen = frozen_plan(one.plan_id)
+        mine = attempts[one.delivery_id]
+        met = any(a.step == one.step and _moment(a, _last_milestone(frozen, a.step)) is not None for a in mine)
+        gone = any(a.step > one.step and a.state in ("calling", "accepted", "unknown") for a in mine)
+        if met and gone:
+            doubles.append(one.delivery_id)
+    if doubles:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE deliveries_delivery SET is_double = true WHERE id = ANY(%s::bigint[])", [doubles])
+
+
+def _moment(attempt: object, milestone: Milestone) -> datetime | None:
+    moment: datetime | None = getattr(attempt, MILESTONE_COLUMNS[milestone])
+    return moment
+
+
+def _learn(news: dict[int, News], known: Iterable[_Known]) -> None:
+    """A receipt that says “nobody by this address” is worth remembering (R4); a delivered one too."""
+    learned = []
+    for one in known:
+        if one.contact_id is None:
+            continue
+        told = news[one.id]
+        if told.failure is FailureClass.RECIPIENT_PERMANENT and Milestone.DELIVERED not in told.moments:
+            state = REMEMBERED.get(told.reason) if told.reason else None
+            if state is not None:
+                learned.append(Learned(one.contact_id, one.channel_id, state, "callback"))
+    if learned:
+        learn(learned)
+
+
+def raise_milestone(attempt_id: int, milestone: Milestone, at: datetime) -> None:
+    """One milestone we saw ourselves (a click, a reply), as if a provider had reported it."""
+    news = News()
+    news.add(StatusReport(event_key="", raw=milestone, milestone=milestone, at=at), at)
+    apply({attempt_id: news})

@@ -1,0 +1,559 @@
+"""TX-calling: every gate once more (R11), render, and write the attempt before the call (I4).
+
+From the commit of this transaction on, the outcome of each attempt may be unknown. So it takes only as many
+rows as will leave at once: what a killed worker leaves in doubt is what it had in flight, never more.
+
+Locks, always in this order: deliveries, contacts, campaigns, spend. Whoever writes a stop fact takes the same
+locks, so a stop that has been answered is seen by every attempt that begins after it (I3, I14).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from campaigns.models import CampaignSpend, CampaignStatus, FrequencyCap
+from cascade.actions import Skip
+from cascade.events import Left, Suppressed
+from cascade.machine import apply, give_up_at, settle
+from cascade.vocabulary import ChannelKind, Purpose, Reason
+from cascade.windows import next_open_moment
+from channels.providers.base import Button, Capabilities, OutgoingMessage, SentMessage
+from contacts.models import ConsentState, Contact, ContactAddress, Reachability, SuppressionScope
+from contacts.selectors import template_variables
+from deliveries.models import MarketingTouch
+from deliveries.services.decisions import (
+    database_now,
+    load_attempts,
+    load_pauses,
+    load_surroundings,
+    verdict_of,
+    write,
+)
+from deliveries.services.send.claim import Claim
+from deliveries.snapshots import (
+    DELIVERY_COLUMNS,
+    DeliveryFacts,
+    FrozenPlan,
+    StepTerms,
+    Surroundings,
+    build_state,
+    frozen_plan,
+)
+from templates_app.rendering import EmptyVariable
+from templates_app.segments import count as count_segments
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An attempt that is written down and must now be called, once."""
+
+    attempt_id: int
+    row: DeliveryFacts
+    try_no: int
+    terms: StepTerms
+    price: Decimal
+    message: OutgoingMessage
+    #: Seconds from the claim to its turn on the channel's pace.
+    wait: float
+    #: IANA zone of the recipient: the clock of the step runs in it.
+    zone: str
+    #: An earlier step's message that was never delivered: taken back before this one leaves (R7).
+    recall: tuple[int, SentMessage] | None = None
+    #: Ask first whether the person is registered (no cached answer).
+    check: bool = False
+
+
+@dataclass(slots=True)
+class Calling:
+    """What TX-calling decided about a chunk of claims."""
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    #: Campaigns whose budget did not suffice for the next message: to be paused after the commit.
+    over_budget: set[int] = field(default_factory=set)
+
+
+class _Card(NamedTuple):
+    id: int
+    phone: str | None
+    email: str | None
+    marketing_consent: str
+    consent_id: int | None
+    suppressed: int
+    timezone: str
+    branch_timezone: str | None
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Everything one chunk is judged with, read once under the locks."""
+
+    now: datetime
+    plans: dict[int, FrozenPlan]
+    cards: dict[int, _Card]
+    statuses: dict[int, str]
+    variables: dict[int, dict[str, str]]
+    own_addresses: dict[int, str]
+    touches: dict[int, list[datetime]]
+    touched: set[int]
+    caps: list[tuple[int, timedelta]]
+    spends: dict[int, tuple[Decimal, Decimal]]  #: campaign -> (still free, taken by this chunk)
+
+    def zone_of(self, row: DeliveryFacts, frozen: FrozenPlan) -> str:
+        """The recipient's zone: the card's, else the branch's, else the project's (R12)."""
+        card = self.cards.get(row.contact_id) if row.contact_id is not None else None
+        return (card and (card.timezone or card.branch_timezone)) or frozen.zone
+
+
+#: A large campaign begins to send while its last recipients are still being written down.
+_MAY_SEND = frozenset({CampaignStatus.LAUNCHING.value, CampaignStatus.RUNNING.value})
+
+_LOCK = (
+    f"SELECT {DELIVERY_COLUMNS}, variables FROM deliveries_delivery"  # noqa: S608 - constant columns
+    " WHERE id = ANY(%s::bigint[]) AND state = 'leased' AND lease_until > now() ORDER BY id FOR UPDATE"
+)
+_CAMPAIGNS = "SELECT id, status, budget FROM campaigns_campaign WHERE id = ANY(%s::bigint[]) ORDER BY id FOR SHARE"
+_INSERT = """
+INSERT INTO deliveries_attempt (delivery_id, step, try_no, channel_id, address, state, client_ref,
+    provider_message_id, called_at, failure, reason, detail, polls, parts, price, charged_on, consent_id)
+SELECT v.delivery_id, v.step, v.try_no, v.channel_id, v.address, 'calling', v.client_ref,
+    '', now(), '', '', '', 0, v.parts, v.price, v.charged_on, v.consent_id
+FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::int[], %s::numeric[],
+            %s::text[], %s::bigint[])
+    AS v(delivery_id, step, try_no, channel_id, address, client_ref, parts, price, charged_on, consent_id)
+RETURNING id, delivery_id
+"""
+
+
+def call(
+    channel_id: int, capabilities: Capabilities, claims: Sequence[Claim], result: Calling, *, ask_first: bool
+) -> None:
+    """Write the attempts of these claims, or send the rows back with a reason.
+
+    `ask_first`: this channel wants the registration question before a message where nothing is cached.
+    Side effects: attempts, refusals and their timeline, frequency slots, budget reservations, in one
+    transaction. Fills `result`. Raises what the database raises; then nothing may be called unless
+    recover_lost_commit() finds that only the answer to the commit was lost.
+    """
+    by_id = {claim.delivery_id: claim for claim in claims}
+    with transaction.atomic():
+        rows, extra = _lock(by_id)
+        if not rows:
+            return
+        desk = _open_desk(rows, channel_id)
+        refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
+        released: list[int] = []
+        drafts: list[_Draft] = []
+        for row in rows:
+            frozen = desk.plans[row.plan_id]
+            gate = _gate(row, frozen, desk)
+            if gate is Reason.RETRY_LATER:
+                released.append(row.id)
+                continue
+            if gate is not None:
+                refused.append((row, Suppressed(gate, desk.now)))
+                continue
+            draft = _draft(row, frozen, extra[row.id], desk, channel_id, capabilities)
+            if isinstance(draft, Reason):
+                refused.append((row, Left(row.step, draft, desk.now)))
+            elif not _afford(draft, desk):
+                released.append(row.id)
+                result.over_budget.add(row.campaign_id or 0)
+            else:
+                drafts.append(draft)
+                if desk.caps and row.id not in desk.touched and row.contact_id is not None:
+                    desk.touches[row.contact_id].append(desk.now)
+        _write_attempts(drafts, by_id, desk, result, channel_id, ask_first=ask_first)
+        _release(released)
+        _refuse(refused, desk)
+
+
+def _lock(by_id: dict[int, Claim]) -> tuple[list[DeliveryFacts], dict[int, dict[str, Any]]]:
+    """Lock the rows that are still ours: the fence says whose they are."""
+    rows, extra = [], {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(by_id)])
+        for *facts, variables in cursor.fetchall():
+            row = DeliveryFacts._make(facts)
+            if row.fence == by_id[row.id].fence:
+                rows.append(row)
+                extra[row.id] = _json(variables)
+    return rows, extra
+
+
+def _json(value: Any) -> Any:
+    """Django's psycopg hands jsonb over as text where no field converts it."""
+    if isinstance(value, str):
+        return json.loads(value)
+    return value
+
+
+def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int) -> _Desk:
+    now = database_now()
+    plans = {plan_id: frozen_plan(plan_id) for plan_id in {row.plan_id for row in rows}}
+    contact_ids = sorted({row.contact_id for row in rows if row.contact_id is not None})
+    campaign_ids = sorted({row.campaign_id for row in rows if row.campaign_id is not None})
+    caps: list[tuple[int, timedelta]] = []
+    if any(plan.plan.purpose is Purpose.MARKETING for plan in plans.values()):
+        caps = [
+            (cap.messages, timedelta(days=cap.days))
+            for cap in FrequencyCap.objects.filter(enabled=True).order_by("days")
+        ]
+    # The lock makes two campaigns count one after the other for one person (I8) and holds off stop writers (I3).
+    cards = {
+        card[0]: _Card._make(card)
+        for card in Contact.objects.select_for_update(no_key=True, of=("self",))
+        .filter(pk__in=contact_ids)
+        .order_by("pk")
+        .values_list(
+            "pk", "phone", "email", "marketing_consent", "consent_id", "suppressed", "timezone", "branch__timezone"
+        )
+    }
+    statuses: dict[int, str] = {}
+    spends: dict[int, tuple[Decimal, Decimal]] = {}
+    if campaign_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_CAMPAIGNS, [campaign_ids])
+            found = cursor.fetchall()
+        statuses = {campaign_id: status for campaign_id, status, _ in found}
+        budgets = {campaign_id: budget for campaign_id, _, budget in found if budget is not None}
+        if budgets:
+            spends = {
+                spend.campaign_id: (budgets[spend.campaign_id] - spend.reserved - spend.spent, Decimal(0))
+                for spend in CampaignSpend.objects.select_for_update().filter(campaign_id__in=budgets)
+            }
+    own: dict[int, str] = {}
+    if any(t.by_address and t.channel_id == channel_id for plan in plans.values() for t in plan.terms):
+        addresses = ContactAddress.objects.filter(contact_id__in=contact_ids, channel_id=channel_id)
+        own = dict(addresses.values_list("contact_id", "value"))
+    touches: dict[int, list[datetime]] = defaultdict(list)
+    touched: set[int] = set()
+    if caps:
+        recent = MarketingTouch.objects.filter(contact_id__in=contact_ids, at__gt=now - caps[-1][1])
+        for delivery_id, contact_id, at in recent.values_list("delivery_id", "contact_id", "at"):
+            touches[contact_id].append(at)
+            touched.add(delivery_id)
+    return _Desk(now, plans, cards, statuses, template_variables(contact_ids), own, touches, touched, caps, spends)
+
+
+def _gate(row: DeliveryFacts, frozen: FrozenPlan, desk: _Desk) -> Reason | None:
+    """Whether this message may leave now: None, a reason to suppress it, or RETRY_LATER: let the core decide anew
+    (a stop, a pause, quiet hours, a deadline: it knows what follows from each)."""
+    if row.stop_reason:
+        return Reason.RETRY_LATER
+    if row.campaign_id is not None and desk.statuses.get(row.campaign_id) not in _MAY_SEND:
+        return Reason.RETRY_LATER
+    deadlines = [moment for moment in (row.not_after, frozen.plan.not_after) if moment is not None]
+    if deadlines and min(deadlines) <= desk.now:
+        return Reason.RETRY_LATER
+    card = desk.cards.get(row.contact_id) if row.contact_id is not None else None
+    if card is None:
+        return Reason.CONTACT_DELETED
+    window = frozen.plan.steps[row.step].window
+    if window is not None and next_open_moment(window, desk.zone_of(row, frozen), desk.now) != desk.now:
+        return Reason.RETRY_LATER
+    if card.suppressed == SuppressionScope.ALL:
+        return Reason.STOP_LIST
+    if frozen.plan.purpose is not Purpose.MARKETING:
+        return None
+    return _marketing_gate(row, card, frozen, desk)
+
+
+def _marketing_gate(row: DeliveryFacts, card: _Card, frozen: FrozenPlan, desk: _Desk) -> Reason | None:
+    """R18: stop-list, consent, frequency. A withdrawn consent holds even where the owner switched the check off."""
+    if card.suppressed == SuppressionScope.MARKETING:
+        return Reason.STOP_LIST
+    if card.marketing_consent == ConsentState.WITHDRAWN:
+        return Reason.NO_CONSENT
+    if frozen.check_consent and card.marketing_consent != ConsentState.GRANTED:
+        return Reason.NO_CONSENT
+    if row.id in desk.touched:
+        return None  # its slot was taken by an earlier step of the same delivery
+    seen = desk.touches[card.id]
+    for messages, period in desk.caps:
+        if sum(1 for at in seen if at > desk.now - period) >= messages:
+            return Reason.FREQUENCY_CAP
+    return None
+
+
+@dataclass(slots=True)
+class _Draft:
+    row: DeliveryFacts
+    frozen: FrozenPlan
+    terms: StepTerms
+    message: OutgoingMessage
+    parts: int
+    price: Decimal
+    consent_id: int | None
+
+
+def _draft(
+    row: DeliveryFacts,
+    frozen: FrozenPlan,
+    extra: dict[str, Any],
+    desk: _Desk,
+    channel_id: int,
+    capabilities: Capabilities,
+) -> _Draft | Reason:
+    """The message for one person, or why this step cannot write it."""
+    terms = frozen.terms[row.step]
+    if terms.channel_id != channel_id:
+        raise AssertionError("a delivery is ready on a channel that is not its step's")
+    assert row.contact_id is not None  # noqa: S101 - the gate has refused those
+    card = desk.cards[row.contact_id]
+    address = (
+        desk.own_addresses.get(row.contact_id) if terms.by_address else (card.email if terms.by_email else card.phone)
+    )
+    if not address:
+        return Reason.NO_ADDRESS
+    ref = secrets.token_urlsafe(16)
+    marketing = frozen.plan.purpose is Purpose.MARKETING
+    unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
+    try:
+        rendered = terms.says.render(
+            {**desk.variables.get(row.contact_id, {}), **extra},
+            link=f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else "",
+            unsubscribe=f"{settings.PUBLIC_BASE_URL}/u/{ref}",
+            html=terms.kind is ChannelKind.EMAIL,
+        )
+    except EmptyVariable:
+        return Reason.EMPTY_VARIABLE
+    if len(rendered.text) > terms.max_text:
+        return Reason.MESSAGE_REFUSED
+    parts = count_segments(rendered.text).parts if terms.counts_sms_parts else 1
+    buttons = (Button(rendered.button, payload=ref),) if rendered.button and capabilities.buttons else ()
+    message = OutgoingMessage(
+        ref=ref,
+        address=address,
+        text=rendered.text,
+        purpose=frozen.plan.purpose,
+        subject=rendered.subject,
+        html=rendered.html,
+        buttons=buttons,
+        ttl=terms.ttl,
+        unsubscribe_url=unsubscribe if terms.kind is ChannelKind.EMAIL else "",
+    )
+    return _Draft(row, frozen, terms, message, parts, terms.price * parts, card.consent_id if marketing else None)
+
+
+def _afford(draft: _Draft, desk: _Desk) -> bool:
+    """Reserve the message's price in its campaign's budget (I9); True where there is none."""
+    spend = desk.spends.get(draft.row.campaign_id) if draft.row.campaign_id is not None else None
+    if spend is None:
+        return True
+    free, taken = spend
+    if draft.price > free:
+        return False
+    desk.spends[draft.row.campaign_id or 0] = (free - draft.price, taken + draft.price)
+    return True
+
+
+def _write_attempts(
+    drafts: Sequence[_Draft],
+    claims: dict[int, Claim],
+    desk: _Desk,
+    result: Calling,
+    channel_id: int,
+    *,
+    ask_first: bool,
+) -> None:
+    if not drafts:
+        return
+    ids = [draft.row.id for draft in drafts]
+    tries = _tries(ids)
+    recalls = _recalls([draft for draft in drafts if draft.row.step > 0])
+    ttls = _shrunk_ttls([draft for draft in drafts if draft.terms.ttl is not None], desk)
+    known = (
+        _registered([d.row.contact_id for d in drafts if d.row.contact_id], channel_id, desk.now)
+        if ask_first
+        else set()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            [
+                ids,
+                [draft.row.step for draft in drafts],
+                [tries[draft.row.id, draft.row.step] + 1 for draft in drafts],
+                [channel_id] * len(drafts),
+                [draft.message.address for draft in drafts],
+                [draft.message.ref for draft in drafts],
+                [draft.parts for draft in drafts],
+                [draft.price for draft in drafts],
+                [str(draft.terms.charged_on) for draft in drafts],
+                [draft.consent_id for draft in drafts],
+            ],
+        )
+        attempt_ids = {delivery_id: attempt_id for attempt_id, delivery_id in cursor.fetchall()}
+        for campaign_id, (_, taken) in desk.spends.items():
+            if taken:
+                cursor.execute(
+                    "UPDATE campaigns_campaignspend SET reserved = reserved + %s WHERE campaign_id = %s",
+                    [taken, campaign_id],
+                )
+    _take_slots(drafts, desk)
+    for draft in drafts:
+        message = draft.message
+        if draft.row.id in ttls:
+            message = _with_ttl(message, ttls[draft.row.id], draft.terms)
+        result.outgoing.append(
+            Outgoing(
+                attempt_id=attempt_ids[draft.row.id],
+                row=draft.row,
+                try_no=tries[draft.row.id, draft.row.step] + 1,
+                terms=draft.terms,
+                price=draft.price,
+                message=message,
+                wait=claims[draft.row.id].wait,
+                zone=desk.zone_of(draft.row, draft.frozen),
+                recall=recalls.get(draft.row.id),
+                check=ask_first and draft.row.contact_id not in known,
+            )
+        )
+
+
+def _tries(delivery_ids: list[int]) -> Counter[tuple[int, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT delivery_id, step, max(try_no) FROM deliveries_attempt WHERE delivery_id = ANY(%s::bigint[])"
+            " GROUP BY 1, 2",
+            [delivery_ids],
+        )
+        return Counter({(delivery_id, step): tries for delivery_id, step, tries in cursor.fetchall()})
+
+
+def _recalls(drafts: Sequence[_Draft]) -> dict[int, tuple[int, SentMessage]]:
+    """Undelivered messages of earlier steps that their channel can take back (R7): delivery id -> (channel, message).
+
+    Only of channels that report delivery: where nobody says whether it arrived, taking it back would delete what
+    the person has perhaps read.
+    """
+    can = {
+        draft.row.id: {index for index, terms in enumerate(draft.frozen.terms[: draft.row.step]) if terms.recall}
+        for draft in drafts
+    }
+    wanted = [delivery_id for delivery_id, steps in can.items() if steps]
+    if not wanted:
+        return {}
+    found = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT delivery_id, step, channel_id, client_ref, address, provider_message_id, accepted_at"
+            " FROM deliveries_attempt WHERE delivery_id = ANY(%s::bigint[]) AND state = 'accepted'"
+            " AND delivered_at IS NULL AND recalled_at IS NULL AND provider_message_id <> '' ORDER BY step",
+            [wanted],
+        )
+        for delivery_id, step, channel_id, ref, address, provider_id, accepted_at in cursor.fetchall():
+            if step in can[delivery_id]:
+                found[delivery_id] = (channel_id, SentMessage(ref, address, provider_id, accepted_at))
+    return found
+
+
+def _shrunk_ttls(drafts: Sequence[_Draft], desk: _Desk) -> dict[int, timedelta]:
+    """How long a message may live where a deadline shortens its step (R13): else a first message could arrive after
+    the fallback has left (R7)."""
+    hurried = [draft for draft in drafts if draft.row.not_after or draft.frozen.plan.not_after]
+    if not hurried:
+        return {}
+    attempts = load_attempts([draft.row.id for draft in hurried])
+    pauses = load_pauses({draft.row.campaign_id for draft in hurried if draft.row.campaign_id is not None})
+    ttls = {}
+    for draft in hurried:
+        row, frozen = draft.row, draft.frozen
+        around = Surroundings({}, frozenset(), desk.zone_of(row, frozen), pauses.get(row.campaign_id or 0, ()))
+        state = build_state(frozen, row, attempts.get(row.id, ()), around)
+        until = give_up_at(frozen.plan, state, row.step, desk.now)
+        if until is not None:
+            ttls[row.id] = max(until - desk.now, timedelta(seconds=1))
+    return ttls
+
+
+def _with_ttl(message: OutgoingMessage, ttl: timedelta, terms: StepTerms) -> OutgoingMessage:
+    shortest = min(ttl, terms.ttl) if terms.ttl is not None else ttl
+    return OutgoingMessage(
+        message.ref,
+        message.address,
+        message.text,
+        message.purpose,
+        message.subject,
+        message.html,
+        message.buttons,
+        shortest,
+        message.unsubscribe_url,
+    )
+
+
+def _registered(contact_ids: Sequence[int], channel_id: int, now: datetime) -> set[int]:
+    """Contacts this channel is known to reach: their registration need not be asked again."""
+    rows = Reachability.objects.filter(
+        contact_id__in=contact_ids, channel_id=channel_id, state=Reachability.State.REACHABLE, until__gt=now
+    )
+    return set(rows.values_list("contact_id", flat=True))
+
+
+def _take_slots(drafts: Sequence[_Draft], desk: _Desk) -> None:
+    """One slot of the frequency caps per delivery, under the contacts' locks (I8)."""
+    if not desk.caps:
+        return
+    new = [
+        draft for draft in drafts if draft.frozen.plan.purpose is Purpose.MARKETING and draft.row.id not in desk.touched
+    ]
+    MarketingTouch.objects.bulk_create(
+        [MarketingTouch(delivery_id=d.row.id, contact_id=d.row.contact_id, at=desk.now) for d in new],
+        ignore_conflicts=True,
+    )
+
+
+def _release(delivery_ids: list[int]) -> None:
+    """Back to the core, at once: it will say wait, stop or expire, and why."""
+    if delivery_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE deliveries_delivery SET state = 'waiting', due_at = now(), lease_until = NULL, channel_id = NULL"
+                " WHERE id = ANY(%s::bigint[])",
+                [delivery_ids],
+            )
+
+
+def _refuse(refused: Sequence[tuple[DeliveryFacts, Left | Suppressed]], desk: _Desk) -> None:
+    """Fold the refusals in and write what follows from each."""
+    if not refused:
+        return
+    rows = [row for row, _ in refused]
+    attempts = load_attempts([row.id for row in rows])
+    around = load_surroundings(rows, desk.plans, desk.now)
+    verdicts = []
+    for row, fact in refused:
+        frozen = desk.plans[row.plan_id]
+        known = build_state(frozen, row, attempts.get(row.id, ()), around[row.id])
+        state, actions = settle(frozen.plan, apply(frozen.plan, known, fact), desk.now)
+        if isinstance(fact, Left):
+            actions = [Skip(fact.step, fact.reason), *actions]
+        verdicts.append(verdict_of(row, frozen, state.current, actions))
+    write(verdicts, {}, desk.now)
+
+
+_STILL_MINE = """
+SELECT a.client_ref FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
+WHERE a.client_ref = ANY(%s) AND a.state = 'calling' AND d.state = 'leased' AND d.lease_until > now() + interval '20 s'
+"""
+
+
+def recover_lost_commit(refs: Sequence[str]) -> set[str]:
+    """C9b: the connection died at the commit of TX-calling, so nobody knows whether the attempts exist.
+
+    Returns the references that are committed and whose lease is still ours for long enough to call once. For
+    all others the reaper decides; the worker must not call.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STILL_MINE, [list(refs)])
+        return {row[0] for row in cursor.fetchall()}

@@ -1,0 +1,349 @@
+"""The calls themselves: many in flight, none inside a transaction.
+
+One pump per worker process, serving all channels: it claims, writes the attempts, calls, and records, round and
+round, until there is nothing left or its time is up. The event loop only moves bytes; the database is spoken to
+from one thread of its own, so that a commit never holds up an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+from campaigns.services.lifecycle import pause
+from cascade.vocabulary import FailureClass, Reason
+from channels.models import Channel
+from channels.providers.base import AddressState, Call, Failed, NoAnswer, OutgoingMessage, Provider, SendResult
+from channels.services.accounts import AccountError, adapter_for, proxy_for
+from channels.services.health import closed_channels
+from channels.transport import Seam
+from deliveries.services.send.calling import Calling, Outgoing, call, recover_lost_commit
+from deliveries.services.send.claim import Claim, channels_with_work, claim, send_back
+from deliveries.services.send.results import Done, record
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+#: Results are written as soon as so many are there, or after so long.
+FLUSH_COUNT = 64
+FLUSH_SECONDS = 0.05
+#: How long an idle pump with calls still in flight waits before it looks for new work.
+LOOK_SECONDS = 0.05
+#: A message whose preliminaries (take back, ask) took longer than this is not sent any more: its lease must
+#: outlive the call (claim.LEASE > this + the seam's total deadline).
+LATEST_START = 25.0
+#: A lost connection is tried again for this long: results in memory are evidence that must not be dropped.
+DATABASE_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wire:
+    """One channel as this pump run uses it."""
+
+    channel_id: int
+    provider: Provider
+    proxy: str
+    check_registration: bool
+
+
+@dataclass(slots=True)
+class Pumped:
+    """What a run did. `more`: it stopped for lack of time, not of work. `due`: deliveries that want a decision now."""
+
+    sent: int = 0
+    due: int = 0
+    more: bool = False
+
+
+class Pump:
+    """Use once: `await Pump(seam).run(seconds)`."""
+
+    def __init__(self, seam: Seam, database: ThreadPoolExecutor, in_flight: int | None = None) -> None:
+        self.seam = seam
+        self.in_flight = in_flight or settings.SEND_IN_FLIGHT
+        self._database = database
+        self._wires: dict[int, _Wire] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._done: list[Done] = []
+        self._news = asyncio.Event()
+        self._result = Pumped()
+
+    async def run(self, seconds: float) -> Pumped:
+        """Send what is ready for up to `seconds`, then finish what is in flight and return."""
+        loop = asyncio.get_running_loop()
+        stop_at = loop.time() + seconds
+        await self._db(close_old_connections)
+        drained = False
+        while True:
+            in_time = loop.time() < stop_at
+            if in_time and not drained and self._room() >= min(FLUSH_COUNT, self.in_flight // 2):
+                drained = await self._refill() == 0
+            if self._done and (len(self._done) >= FLUSH_COUNT or not self._tasks):
+                await self._flush()
+                continue
+            if not self._tasks:
+                if drained or not in_time:
+                    self._result.more = not drained
+                    return self._result
+                continue
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                drained = False
+                if self._done:
+                    await self._flush()
+
+    def _room(self) -> int:
+        return self.in_flight - len(self._tasks) - len(self._done)
+
+    # --- database, from its own thread
+
+    async def _db(self, work: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._database, lambda: work(*args))
+
+    async def _refill(self) -> int:
+        """Claim and write attempts for the free places, channel by channel, and let them go. Returns how many."""
+        try:
+            batches = await self._db(self._take, self._room())
+        except (OperationalError, InterfaceError):
+            logger.warning("database away while claiming; leases will run out", exc_info=True)
+            await self._db(connection.close)
+            return 0
+        now = asyncio.get_running_loop().time()
+        started = 0
+        for wire, items in batches:
+            for chunk in self._chunks(wire, items):
+                task = asyncio.create_task(self._send(wire, chunk, now))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                started += len(chunk)
+        return started
+
+    def _take(self, room: int) -> list[tuple[_Wire, list[Outgoing]]]:
+        """TX-claim and TX-calling for each channel with work; a channel takes at most half the places while others
+        have work too, so that a slow one never holds up the rest."""
+        unusable = closed_channels()
+        busy = channels_with_work()
+        share = room if len(busy) < 2 else max(1, min(room, self.in_flight // 2))
+        batches = []
+        for channel_id in busy:
+            if channel_id in unusable:
+                send_back(channel_id)
+                continue
+            wire = self._wire(channel_id)
+            if wire is None:
+                send_back(channel_id)
+                continue
+            claims = claim(channel_id, min(share, room))
+            if not claims:
+                continue
+            items = self._call(wire, claims)
+            room -= len(items)
+            if items:
+                batches.append((wire, items))
+            if room <= 0:
+                break
+        return batches
+
+    def _call(self, wire: _Wire, claims: Sequence[Claim]) -> list[Outgoing]:
+        calling = Calling()
+        try:
+            call(
+                wire.channel_id,
+                wire.provider.capabilities,
+                claims,
+                calling,
+                ask_first=wire.check_registration,
+            )
+        except (OperationalError, InterfaceError):
+            connection.close()
+            mine = recover_lost_commit([item.message.ref for item in calling.outgoing])
+            logger.warning("commit of %d attempts was lost, %d are there", len(calling.outgoing), len(mine))
+            calling.outgoing = [item for item in calling.outgoing if item.message.ref in mine]
+        for campaign_id in calling.over_budget:
+            pause(campaign_id, reason="budget")
+        return calling.outgoing
+
+    def _wire(self, channel_id: int) -> _Wire | None:
+        known = self._wires.get(channel_id)
+        if known is not None:
+            return known
+        channel = Channel.objects.get(pk=channel_id)
+        try:
+            wire = _Wire(
+                channel_id,
+                adapter_for(channel),
+                proxy_for(channel),
+                channel.check_registration,
+            )
+        except AccountError as error:
+            logger.error("channel %s cannot be used: %s", channel_id, error)
+            Channel.objects.filter(pk=channel_id).update(enabled=False)
+            return None
+        self._wires[channel_id] = wire
+        return wire
+
+    async def _flush(self) -> None:
+        done, self._done = self._done, []
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + DATABASE_PATIENCE
+        while True:
+            try:
+                self._result.due += await self._db(record, done)
+            except (OperationalError, InterfaceError) as error:
+                if loop.time() > give_up:
+                    raise
+                logger.warning("database away while recording %d results: %s", len(done), error)
+                await self._db(connection.close)
+                await asyncio.sleep(0.5)
+            else:
+                self._result.sent += len(done)
+                return
+
+    # --- the wire
+
+    def _chunks(self, wire: _Wire, items: Sequence[Outgoing]) -> list[list[Outgoing]]:
+        """Messages that go out in one call: singly, unless this API takes several and nothing precedes them."""
+        size = wire.provider.capabilities.send_batch
+        if size <= 1:
+            return [[item] for item in items]
+        single = [[item] for item in items if item.recall or item.check]
+        plain = [item for item in items if not (item.recall or item.check)]
+        return single + [plain[start : start + size] for start in range(0, len(plain), size)]
+
+    async def _send(self, wire: _Wire, items: list[Outgoing], claimed_at: float) -> None:
+        """One call from its turn to its results. Whatever happens, each item gets exactly one result."""
+        try:
+            slot = claimed_at + max(item.wait for item in items)
+            recalled = registered = False
+            if len(items) == 1:
+                recalled = await self._recall(items[0])
+                answer = await self._ask(wire, items[0])
+                if answer is AddressState.NOT_REGISTERED:
+                    self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
+                    return
+                registered = answer is AddressState.REACHABLE
+            if asyncio.get_running_loop().time() - claimed_at > LATEST_START:
+                self._finish(items, [_too_late(item.message) for item in items], recalled=recalled)
+                return
+            results = await self._exchange(wire, [item.message for item in items], slot)
+            self._finish(items, results, recalled=recalled, registered=registered)
+        except Exception as error:
+            logger.exception("sending through channel %s failed in our own code", wire.channel_id)
+            detail = type(error).__name__
+            self._finish(
+                items, [Failed(item.message.ref, FailureClass.OUTCOME_UNKNOWN, detail=detail) for item in items]
+            )
+
+    async def _exchange(self, wire: _Wire, messages: list[OutgoingMessage], slot: float) -> list[SendResult]:
+        try:
+            calls = wire.provider.build_send(messages)
+        except Exception as error:
+            logger.exception("adapter %s cannot build a message", wire.provider.slug)
+            detail = f"{type(error).__name__}: adapter"
+            return [Failed(m.ref, FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED, detail) for m in messages]
+        results: list[SendResult] = []
+        for request in calls:
+            answer = await self.seam.call(request, proxy=wire.proxy, slot=slot)
+            results.extend(wire.provider.read_send(request, answer))
+        return results
+
+    async def _recall(self, item: Outgoing) -> bool:
+        """Take back an earlier undelivered message first (R7). Not getting it back does not stop the next step."""
+        if item.recall is None:
+            return False
+        channel_id, message = item.recall
+        wire = self._wires.get(channel_id) or await self._db(self._wire, channel_id)
+        request: Call | None = wire.provider.build_recall(message) if wire else None
+        if wire is None or request is None:
+            return False
+        return wire.provider.read_recall(request, await self.seam.call(request, proxy=wire.proxy))
+
+    async def _ask(self, wire: _Wire, item: Outgoing) -> AddressState | None:
+        """Whether the person is registered, where the owner wants to know first. No answer: send anyway."""
+        if not item.check or not wire.provider.capabilities.check:
+            return None
+        for request in wire.provider.build_check([item.message.address]):
+            answer = await self.seam.call(request, proxy=wire.proxy)
+            if answer.no_answer is NoAnswer.MAYBE_SENT:
+                continue
+            for change in wire.provider.read_check(request, answer):
+                return change.state
+        return None
+
+    def _finish(
+        self,
+        items: Sequence[Outgoing],
+        results: Sequence[SendResult],
+        *,
+        recalled: bool = False,
+        registered: bool = False,
+    ) -> None:
+        by_ref = {result.ref: result for result in results}
+        for item in items:
+            ref = item.message.ref
+            result = by_ref.get(ref) or Failed(ref, FailureClass.OUTCOME_UNKNOWN, detail="no result from the adapter")
+            self._done.append(Done(item, result, recalled, registered))
+        if len(self._done) >= FLUSH_COUNT or len(self._tasks) <= 1:
+            self._news.set()
+
+
+def _not_registered(message: OutgoingMessage) -> Failed:
+    return Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED, "registration check")
+
+
+def _too_late(message: OutgoingMessage) -> Failed:
+    return Failed(
+        message.ref, FailureClass.TRANSIENT, detail="preliminary calls took too long", retry_after=timedelta(seconds=5)
+    )
+
+
+class Runtime:
+    """The event loop, the seam and the database thread of one process, made at first use (after the fork)."""
+
+    def __init__(self) -> None:
+        try:
+            import uvloop  # noqa: PLC0415 - not on Windows; the loop of the standard library serves there
+
+            self.loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        except ImportError:
+            self.loop = asyncio.new_event_loop()
+        self.database = ThreadPoolExecutor(1, thread_name_prefix="send-db")
+        self.seam = Seam(allowed_private=settings.OUTGOING_ALLOWED_PRIVATE)
+        self.loop.run_until_complete(self.seam.__aenter__())
+
+    def pump(self, seconds: float) -> Pumped:
+        """Run one pump to its end. Not reentrant: one at a time per process, as Celery's prefork runs tasks."""
+        return self.loop.run_until_complete(Pump(self.seam, self.database).run(seconds))
+
+    def close(self) -> None:
+        """Close connections and the thread; for tests and run_once."""
+        self.loop.run_until_complete(self.seam.__aexit__(None, None, None))
+        self.database.submit(connection.close).result()
+        self.database.shutdown()
+        self.loop.close()
+
+
+_runtime: Runtime | None = None
+
+
+def runtime() -> Runtime:
+    """This process's runtime."""
+    global _runtime  # noqa: PLW0603 - one per process is the point
+    if _runtime is None:
+        _runtime = Runtime()
+    return _runtime
+
+
+def send_ready(seconds: float = 5.0) -> Pumped:
+    """Send everything that is ready, for up to `seconds`. The entry point of the task and of run_once."""
+    return runtime().pump(seconds)

@@ -1,0 +1,251 @@
+"""Rows <-> cascade.State: the only translator between the database and the pure core.
+
+Two directions. Down: a frozen plan as JSON becomes cascade.Plan plus what the engine itself needs of each
+step (texts, price, TTL); plans never change, so each process keeps the ones it has read. Up: a delivery
+row with its attempt rows becomes a State, exactly the one that folding its facts would give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.utils.dateparse import parse_datetime
+
+from cascade.machine import OUTWEIGHS
+from cascade.plan import Plan
+from cascade.state import Phase, State, StepState
+from cascade.vocabulary import ChannelKind, ChargedOn, FailureClass, Milestone, Purpose, Reason, TroublePolicy
+from channels.services.chains import to_plan_step
+from deliveries.models import DeliveryPlan
+from templates_app.services import Prepared, Text, prepare
+
+#: Attempt columns that hold the moment of each milestone, in the order of the lattice.
+MILESTONE_COLUMNS: dict[Milestone, str] = {
+    Milestone.ACCEPTED: "accepted_at",
+    Milestone.SENT: "sent_at",
+    Milestone.DELIVERED: "delivered_at",
+    Milestone.READ: "read_at",
+    Milestone.CLICKED: "clicked_at",
+    Milestone.REPLIED: "replied_at",
+    Milestone.GOAL: "goal_at",
+}
+
+#: Failures that wear a step out; being too fast or an account in trouble are not the recipient's turn (R9, R4).
+_STRIKES = frozenset({FailureClass.TRANSIENT.value, FailureClass.OUTCOME_UNKNOWN.value})
+
+
+@dataclass(frozen=True, slots=True)
+class StepTerms:
+    """What the engine needs of a step beyond the decision: wire, words, money."""
+
+    channel_id: int
+    kind: ChannelKind
+    says: Prepared
+    ttl: timedelta | None
+    recall: bool
+    can_poll: bool
+    lookup_by_ref: bool
+    price: Decimal
+    charged_on: ChargedOn
+    counts_sms_parts: bool
+    max_text: int
+    only_tag: int | None
+    check_registration: bool
+    by_address: bool  #: needs an address of its own account (a bot's chat), not the card's phone or e-mail
+    by_email: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenPlan:
+    """A DeliveryPlan row as the engine uses it."""
+
+    id: int
+    campaign_id: int | None
+    plan: Plan
+    terms: tuple[StepTerms, ...]
+    check_consent: bool
+    #: What the recipient's zone is when neither card nor branch says.
+    zone: str
+    per_minute: float | None
+    has_budget: bool
+
+
+def _terms(raw: Mapping[str, Any]) -> StepTerms:
+    return StepTerms(
+        channel_id=raw["channel_id"],
+        kind=ChannelKind(raw["kind"]),
+        says=prepare(Text(**raw["says"])),
+        ttl=None if raw["ttl"] is None else timedelta(seconds=raw["ttl"]),
+        recall=raw["recall"],
+        can_poll=raw["can_poll"],
+        lookup_by_ref=raw["lookup_by_ref"],
+        price=Decimal(raw["price"]),
+        charged_on=ChargedOn(raw["charged_on"]),
+        counts_sms_parts=raw["counts_sms_parts"],
+        max_text=raw["max_text"],
+        only_tag=raw["only_tag"],
+        check_registration=raw["check_registration"],
+        by_address=raw["address"] in ("chat_id", "device"),
+        by_email=raw["address"] == "email",
+    )
+
+
+def thaw(plan_id: int, campaign_id: int | None, definition: Mapping[str, Any]) -> FrozenPlan:
+    """Read a plan's JSON. Raises KeyError/ValueError on one that this version cannot read: better a loud tick
+    than a wrong message."""
+    not_after = definition["not_after"]
+    return FrozenPlan(
+        id=plan_id,
+        campaign_id=campaign_id,
+        plan=Plan(
+            steps=tuple(to_plan_step(raw) for raw in definition["steps"]),
+            purpose=Purpose(definition["purpose"]),
+            on_trouble=TroublePolicy(definition["on_trouble"]),
+            not_after=parse_datetime(not_after) if not_after else None,
+        ),
+        terms=tuple(_terms(raw) for raw in definition["steps"]),
+        check_consent=definition["check_consent"],
+        zone=definition["zone"],
+        per_minute=definition["per_minute"],
+        has_budget=definition["has_budget"],
+    )
+
+
+@lru_cache(maxsize=512)
+def frozen_plan(plan_id: int) -> FrozenPlan:
+    """The plan of this id, read once per process: plans are never updated (I16)."""
+    row = DeliveryPlan.objects.get(pk=plan_id)
+    return thaw(row.pk, row.campaign_id, row.definition)
+
+
+class AttemptFacts(NamedTuple):
+    """The attempt columns a State is made of, in the order ATTEMPT_COLUMNS selects them."""
+
+    id: int
+    delivery_id: int
+    step: int
+    try_no: int
+    state: str
+    called_at: datetime
+    accepted_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    clicked_at: datetime | None
+    replied_at: datetime | None
+    goal_at: datetime | None
+    failed_at: datetime | None
+    failure: str
+    reason: str
+    retry_at: datetime | None
+
+
+ATTEMPT_COLUMNS = ", ".join(AttemptFacts._fields)
+
+
+class DeliveryFacts(NamedTuple):
+    """The delivery columns a State is made of, in the order DELIVERY_COLUMNS selects them."""
+
+    id: int
+    plan_id: int
+    campaign_id: int | None
+    contact_id: int | None
+    step: int
+    fence: int
+    priority: int
+    not_after: datetime | None
+    stop_reason: str
+    stop_at: datetime | None
+    stop_step: int | None
+    wait_reason: str
+    trail: str
+
+
+DELIVERY_COLUMNS = ", ".join(DeliveryFacts._fields)
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What is true around one delivery right now; see the second half of cascade.State."""
+
+    unreachable: dict[int, Reason]
+    closed_channels: frozenset[int]
+    zone: str
+    pauses: tuple[tuple[datetime, datetime | None], ...]
+
+
+def _milestones(attempt: AttemptFacts, into: dict[Milestone, datetime]) -> None:
+    """Add the earliest moment of each milestone; columns hold implied ones too (the writers fill them in)."""
+    for milestone, at in zip(MILESTONE_COLUMNS, attempt[6:13], strict=True):
+        if at is not None and (milestone not in into or at < into[milestone]):
+            into[milestone] = at
+
+
+def _phase(last: AttemptFacts, milestones: Mapping[Milestone, datetime]) -> Phase:
+    if last.state == "calling":
+        return Phase.CALLING
+    if last.state == "failed":
+        proof = OUTWEIGHS.get(FailureClass(last.failure))
+        return Phase.ACCEPTED if proof in milestones else Phase.FAILED
+    if last.state == "unknown" and not milestones:
+        return Phase.UNKNOWN
+    return Phase.ACCEPTED
+
+
+def _step_state(attempts: Sequence[AttemptFacts], left: Reason | None) -> StepState:
+    last = attempts[-1]
+    milestones: dict[Milestone, datetime] = {}
+    for attempt in attempts:
+        _milestones(attempt, milestones)
+    phase = Phase.LEFT if left else _phase(last, milestones)
+    troubled = phase in (Phase.FAILED, Phase.UNKNOWN)
+    return StepState(
+        phase=phase,
+        tries=len(attempts),
+        called_at=last.called_at,
+        first_called_at=attempts[0].called_at,
+        milestones=milestones,
+        failure=FailureClass(last.failure) if troubled and last.failure else None,
+        reason=left or (Reason(last.reason) if troubled and last.reason else None),
+        failed_at=last.failed_at,
+        retry_at=last.retry_at if troubled else None,
+        strikes=sum(1 for a in attempts if a.failure in _STRIKES),
+    )
+
+
+_PENDING = StepState()
+
+
+def build_state(
+    frozen: FrozenPlan, row: DeliveryFacts, attempts: Iterable[AttemptFacts], around: Surroundings
+) -> State:
+    """The knowledge about one delivery. `attempts`: all of its attempts, ordered by (step, try_no)."""
+    by_step: dict[int, list[AttemptFacts]] = {}
+    for attempt in attempts:
+        by_step.setdefault(attempt.step, []).append(attempt)
+    left = [Reason(word) for word in row.trail.split(",")] if row.trail else []
+    steps = []
+    for index in range(len(frozen.plan.steps)):
+        reason = left[index] if index < len(left) else None
+        if index in by_step:
+            steps.append(_step_state(by_step[index], reason))
+        else:
+            steps.append(_PENDING if reason is None else StepState(phase=Phase.LEFT, reason=reason))
+    stop = None
+    if row.stop_reason and row.stop_at is not None:
+        stop = (Reason(row.stop_reason), row.stop_at, row.stop_step)
+    return State(
+        steps=tuple(steps),
+        current=len(left),
+        stop=stop,
+        unreachable=around.unreachable,
+        closed_channels=around.closed_channels,
+        zone=around.zone,
+        deadline=row.not_after,
+        pauses=around.pauses,
+    )
