@@ -555,6 +555,8 @@ class _Talk:
             answer = self._deliver(connection)
         except smtplib.SMTPResponseException as error:
             self._drop()
+            if self.may_have_left:  # smtplib's own complaint about the reply to the letter, not the server's word
+                return self._lost(error)
             return self._answer(error.smtp_code, error.smtp_error)
         except (smtplib.SMTPNotSupportedError, smtplib.SMTPException) as error:
             self._drop()
@@ -646,7 +648,7 @@ class _Talk:
 
     def _answer(self, code: int, text: bytes | str) -> Answer:
         if code == -1:  # smtplib's word for a line that is no reply
-            return self._lost(ValueError("not an SMTP reply"))
+            return self._lost(OSError(None, "not an SMTP reply"))
         body = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
         return Answer(status=code, headers={"smtp-stage": self.stage}, body=body[:2000])
 

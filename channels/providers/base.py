@@ -30,7 +30,7 @@ from cascade.vocabulary import (
 )
 
 
-def N_(message: str) -> str:  # noqa: N802 - the name every gettext extractor knows
+def N_(message: str) -> str:
     """Mark an English msgid for extraction and return it as it is: the admin translates when it shows it."""
     return message
 

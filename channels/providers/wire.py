@@ -113,7 +113,7 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> str:
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` as one line without control characters and without any of `secrets`, at most MAX_DETAIL long."""
     for secret in secrets:
-        if secret:
+        if len(secret) > 3:  # a shorter one would only mangle the words around it
             text = text.replace(secret, "***")
     return _SPACES.sub(" ", _CONTROLS.sub(" ", text)).strip()[:MAX_DETAIL]
 

@@ -1,0 +1,222 @@
+"""Mail: a relay that speaks SMTP (aiosmtpd) and behaves by recipient like the HTTP providers do.
+
+Answers, by behaviour: error_500 451 after RCPT; refused 550 5.1.1 after RCPT; rate_limited 450 4.7.1; unauthorized
+530; no_balance 552 5.2.2 (mailbox full); blocked and error_json 554 5.7.1 after the letter; accept_reset takes the
+letter and breaks off before 250; reset breaks off at RCPT; hang and drip after the letter; html, truncated, huge and
+redirect: replies no mail server gives. The account is the login, "*" without one; state unauthorized refuses it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import logging
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from emulator.behaviours import TAKEN
+from emulator.providers.base import Hook, HttpProvider, Reply
+from emulator.world import Account, Message, Sending, Wanted, plain
+
+if TYPE_CHECKING:
+    from emulator.http import Request
+    from emulator.world import World
+
+AT_RCPT = {
+    "error_500": "451 4.3.0 Temporary failure, try again later",
+    "refused": "550 5.1.1 No such user here",
+    "rate_limited": "450 4.7.1 Too many letters, slow down",
+    "unauthorized": "530 5.7.0 Authentication required",
+    "no_balance": "552 5.2.2 Mailbox full",
+    "redirect": "551 5.1.6 User not local; please try <somebody@elsewhere.example>",
+}
+AT_DATA = {
+    "blocked": "554 5.7.1 Message rejected as spam",
+    "error_json": "554 5.7.1 Message rejected by policy",
+    "html": "<html>502 Bad Gateway</html>",
+    "truncated": "25",
+    "huge": "250 " + "x" * 10_000_000,
+}
+
+
+class Mail(HttpProvider):
+    """Mail as the world knows it: no receipts, nobody writes back here."""
+
+    name = "smtp"
+
+    def handle(self, request: Request, path: str) -> None:
+        request.reply(404, b"mail is not HTTP", "text/plain")
+
+    def accepted(self, sending: Sending, messages: list[Message]) -> Reply:
+        return Reply(b"")
+
+    def refusal(self, sending: Sending, answer: str) -> Reply:
+        return Reply(b"")
+
+    def receipt(self, message: Message, status: str) -> Hook | None:
+        return None
+
+
+class MailServer:
+    """Listens for mail beside the HTTP server, in the same loop."""
+
+    def __init__(self, world: World, host: str, port: int, tls: Any = None) -> None:
+        # aiosmtpd warns about an attribute of its own at each login.
+        logging.getLogger("mail.log").setLevel(logging.ERROR)
+        self._world = world
+        self._host = host
+        self.port = port
+        self._tls = tls
+        self._server: asyncio.Server | None = None
+        world.providers["smtp"] = Mail(world)
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(self._session, self._host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    def _session(self) -> SMTP:
+        return SMTP(
+            _Handler(self._world),
+            hostname="emulator.example",
+            ident="emulator",
+            enable_SMTPUTF8=True,
+            authenticator=self._login,
+            auth_require_tls=False,
+            tls_context=self._tls,
+            command_call_limit={"*": 1_000_000},
+            loop=asyncio.get_running_loop(),
+        )
+
+    def _login(self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        """Any login with a password is good, until its account is set to `unauthorized`."""
+        if not isinstance(data, LoginPassword):
+            return AuthResult(success=False, handled=False)
+        account = self._world.account("smtp", data.login.decode("utf-8", "replace"))
+        self._world.journal.write("other", provider="smtp", op="login")
+        return AuthResult(success=account.state != "unauthorized" and bool(data.password), auth_data=account)
+
+
+class _Handler:
+    """aiosmtpd's hooks for one session."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        answer = self._answer(session, address)
+        if answer == "reset":
+            self._write(session, address, "", "", answer, accepted=False)
+            await _break(server)
+        if answer in AT_RCPT:
+            self._write(session, address, "", "", answer, accepted=False)
+            return AT_RCPT[answer]
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        recipient = envelope.rcpt_tos[0]
+        answer = self._answer(session, recipient)
+        text, ref = _read(envelope.original_content or b"")
+        account = _account(self._world, session)
+        behaviour, _ = self._world.peek("smtp", plain(recipient))
+        number, message = self._write(session, recipient, text, ref, answer, accepted=answer in TAKEN)
+        if message is not None:
+            self._world._charge(message, "accepted")  # noqa: SLF001 - the mail half of the world
+            self._world._play(message)  # noqa: SLF001
+        if account.latency or behaviour.delay:
+            await asyncio.sleep(account.latency + behaviour.delay / self._world.speed)
+        if answer == "accept_reset":
+            await _break(server)
+        if answer == "hang":
+            await asyncio.sleep(60)
+        if answer == "drip":
+            await _drip(server, b"250 2.0.0 Ok: queued\r\n")
+        if answer in AT_DATA:
+            return AT_DATA[answer]
+        return f"250 2.0.0 Ok: queued as {number}"
+
+    def _answer(self, session: Session, recipient: str) -> str:
+        account = _account(self._world, session)
+        if account.state in {"unauthorized", "no_balance"}:
+            return account.state
+        behaviour, _ = self._world.peek("smtp", plain(recipient))
+        return behaviour.answer
+
+    def _write(
+        self, session: Session, recipient: str, text: str, ref: str, answer: str, *, accepted: bool
+    ) -> tuple[int, Message | None]:
+        world, name = self._world, plain(recipient)
+        behaviour, rule = world.behaviour("smtp", name)
+        message = None
+        if accepted:
+            message = world.add_message("smtp", _account(world, session), Wanted(name, text, ref), behaviour, rule)
+        number = world.journal.write(
+            "request",
+            provider="smtp",
+            account="",
+            recipient=name,
+            ref=ref,
+            text=text,
+            id=message.id if message else "",
+            behaviour=behaviour.name,
+            answer=answer,
+            accepted=accepted,
+            # Refused before the letter: the request was never whole.
+            whole=bool(text or ref),
+            peer=session.peer[1] if session.peer else 0,
+        )
+        world.stats["smtp requests"] += 1
+        world.stats["smtp accepted"] += int(accepted)
+        return number, message
+
+
+def _account(world: World, session: Session) -> Account:
+    account = getattr(session, "auth_data", None)
+    return account if isinstance(account, Account) else world.account("smtp", "*")
+
+
+def _read(content: bytes) -> tuple[str, str]:
+    """The plain text and our reference (the local part of the Message-ID)."""
+    letter = email.message_from_bytes(content, policy=email.policy.default)
+    body = letter.get_body(("plain", "html"))  # type: ignore[attr-defined]
+    try:
+        text = body.get_content() if body is not None else ""
+    except (LookupError, ValueError):
+        text = ""
+    found = re.search(r"<([^@>]+)@", str(letter.get("Message-ID", "")))
+    return text.rstrip("\r\n"), found[1] if found else ""
+
+
+async def _break(server: SMTP) -> None:
+    """End the connection with RST and wait for aiosmtpd to cancel this session."""
+    transport = server.transport
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()  # type: ignore[attr-defined]
+    await asyncio.sleep(3600)
+
+
+async def _drip(server: SMTP, data: bytes) -> None:
+    for position in range(len(data)):
+        transport = server.transport
+        if transport is None or transport.is_closing():
+            break
+        transport.write(data[position : position + 1])  # type: ignore[attr-defined]
+        await asyncio.sleep(1)
+    await _break(server)

@@ -1,0 +1,202 @@
+"""GREEN-API (WhatsApp) as the fact sheet of 2026-11-22 and corrections A2-A5 tell it, mounted at /green.
+
+Account states by their own names: authorized (ok), notAuthorized (sends are taken and wait, as on the real queue),
+starting, expired, deleted, yellowCard, blocked; `unauthorized` is a wrong token.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import defaultdict
+from typing import Any
+
+from emulator.http import Request
+from emulator.providers.base import Hook, HttpProvider, Reply, as_json, json_hook
+from emulator.world import Account, Message, Sending, Wanted, plain
+
+STATUSES = {
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "read",
+    "failed": "failed",
+    "expired": "failed",
+    "not_registered": "noAccount",
+}
+
+
+class Green(HttpProvider):
+    name = "green"
+
+    def __init__(self, world: Any) -> None:
+        super().__init__(world)
+        self._inbound_ids = itertools.count(1)
+        self._receipts = itertools.count(1)
+        self._queues: dict[str, list[dict[str, Any]]] = defaultdict(list)
+
+    def handle(self, request: Request, path: str) -> None:
+        pieces = path.split("/")
+        if len(pieces) < 4 or not pieces[1].startswith("waInstance"):
+            self.world.other(self.name, "unknown path", request)
+            request.reply(404, b"<html><head><title>404 Not Found</title></head></html>", "text/html")
+            return
+        account = self.world.account(self.name, pieces[1].removeprefix("waInstance"))
+        method, body = pieces[2], request.json()
+        if account.state == "unauthorized" and method != "sendMessage":
+            self.world.other(self.name, method, request)
+            request.reply(401, b"")
+        elif method == "sendMessage":
+            self._send(request, account, body)
+        else:
+            self.world.other(self.name, method, request)
+            handler = getattr(self, f"_do_{method}", None)
+            if handler is None:
+                request.reply(404, b"<html><head><title>404 Not Found</title></head></html>", "text/html")
+            else:
+                handler(request, account, body)
+
+    # --- sending
+
+    def _send(self, request: Request, account: Account, body: dict[str, Any]) -> None:
+        chat, text = body.get("chatId"), body.get("message")
+        if not isinstance(chat, str) or not chat.endswith(("@c.us", "@g.us")):
+            self._invalid(request, "'chatId' must be one of the following formats: phone_number@c.us or group_id@g.us")
+        elif not isinstance(text, str) or not text or len(text) > 20_000:
+            self._invalid(request, "'message' length must be between 1 and 20000 characters")
+        elif account.state in {"starting", "expired", "deleted"}:
+            self.world.other(self.name, f"sendMessage while {account.state}", request)
+            words = {
+                "starting": "instance in starting process try later",
+                "expired": "Instance account is expired. Please, pay for it",
+                "deleted": "Instance is deleted",
+            }
+            request.reply(400, words[account.state].encode(), "text/plain")
+        else:
+            self.world.take(request, self, account, [Wanted(plain(chat), text)])
+
+    def _invalid(self, request: Request, details: str) -> None:
+        self.world.other(self.name, "sendMessage refused", request)
+        request.reply(400, f"Validation failed. Details: {details}".encode(), "text/plain")
+
+    def accepted(self, sending: Sending, messages: list[Message]) -> Reply:
+        return as_json({"idMessage": messages[0].id})
+
+    def refusal(self, sending: Sending, answer: str) -> Reply:
+        path = sending.request.path.removeprefix("/green")
+        if answer == "error_500":
+            error = {"timestamp": int(time.time()), "path": path, "status": 500, "error": "Internal Server Error"}
+            return Reply(json.dumps(error).encode(), 500)
+        if answer == "refused":
+            return Reply(b"Validation failed. Details: 'chatId' is not a valid phone", 400, "text/plain")
+        if answer == "blocked":
+            return Reply(b"bad request data", 400, "text/plain")
+        if answer == "rate_limited":
+            return Reply(b"", 429, "application/json", "Retry-After: 2\r\n")
+        if answer == "unauthorized":
+            return Reply(b"", 401)
+        if answer == "no_balance":
+            quota = {"method": "sendMessage", "used": 3, "total": 3, "status": "QUOTE_EXCEEDED", "description": path}
+            return Reply(json.dumps(quota).encode(), 466)
+        return as_json({"status": False, "reason": "something nobody has documented"})
+
+    # --- other methods
+
+    def _do_getStateInstance(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        request.reply_json({"stateInstance": "authorized" if account.state == "ok" else account.state})
+
+    def _do_checkWhatsapp(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        if account.state == "no_balance":
+            quota = {"invokeStatus": {"method": "checkWhatsapp", "used": 100, "total": 100, "status": "QUOTE_EXCEEDED"}}
+            request.reply_json(quota, 466)
+        elif account.state not in {"ok", "authorized"}:
+            # Correction A2: HTTP 200, and no word about the number.
+            request.reply_json({"status": False, "reason": "instance is starting or not authorized"})
+        elif not isinstance(body.get("phoneNumber"), int) or not 10**9 < body["phoneNumber"] < 10**16:
+            request.reply(400, b"bad phone number", "text/plain")
+        else:
+            behaviour, _ = self.world.behaviour(self.name, str(body["phoneNumber"]))
+            request.reply_json({"existsWhatsapp": behaviour.name not in {"not_registered", "refused"}})
+
+    def _do_getMessage(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        key = (self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
+        message = self.world.messages.get(key)
+        if message is None:
+            request.reply(400, b"message not found", "text/plain")
+            return
+        answer = {
+            "type": "outgoing",
+            "idMessage": message.id,
+            "timestamp": int(time.time()),
+            "chatId": f"{message.recipient}@c.us",
+        }
+        if message.history:
+            answer["statusMessage"] = STATUSES[message.status]
+        request.reply_json(answer)
+
+    def _do_deleteMessage(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        key = (self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
+        message = self.world.messages.get(key)
+        if message is None:
+            request.reply(400, b"message not found", "text/plain")
+            return
+        message.recalled = True
+        request.reply(200, b"")
+
+    def _do_setSettings(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        account.callback_url = str(body.get("webhookUrl", account.callback_url))
+        account.callback_secret = str(body.get("webhookUrlToken", account.callback_secret))
+        request.reply_json({"saveSettings": True})
+
+    def _do_receiveNotification(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        queue = self._queues[account.name]
+        request.reply_json(queue[0] if queue else None)
+
+    def _do_deleteNotification(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        number = request.path.rpartition("/")[2]
+        queue = self._queues[account.name]
+        found = bool(queue) and str(queue[0]["receiptId"]) == number
+        if found:
+            queue.pop(0)
+        request.reply_json({"result": found})
+
+    # --- what is told
+
+    def receipt(self, message: Message, status: str) -> Hook | None:
+        return self._webhook(
+            message.account,
+            {
+                "typeWebhook": "outgoingMessageStatus",
+                "chatId": f"{message.recipient}@c.us",
+                "timestamp": int(time.time()),
+                "idMessage": message.id,
+                "status": STATUSES[status],
+                "sendByApi": True,
+            },
+        )
+
+    def inbound(self, account: Account, recipient: str, text: str, message: Message | None, button: str) -> Hook | None:
+        data: dict[str, Any] = {"typeMessage": "textMessage", "textMessageData": {"textMessage": text or button}}
+        return self._webhook(
+            account,
+            {
+                "typeWebhook": "incomingMessageReceived",
+                "timestamp": int(time.time()),
+                "idMessage": f"IN{next(self._inbound_ids):018X}",
+                "senderData": {
+                    "chatId": f"{recipient}@c.us",
+                    "sender": f"{recipient}@c.us",
+                    "senderName": "Person",
+                },
+                "messageData": data,
+            },
+        )
+
+    def _webhook(self, account: Account, body: dict[str, Any]) -> Hook | None:
+        instance = {"idInstance": account.name, "wid": "79000000000@c.us", "typeInstance": "whatsapp"}
+        body = {**body, "instanceData": instance}
+        if not account.callback_url:
+            self._queues[account.name].append({"receiptId": next(self._receipts), "body": body})
+            return None
+        secret = account.callback_secret
+        return json_hook(body, **({"Authorization": f"Bearer {secret}"} if secret else {}))
