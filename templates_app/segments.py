@@ -2,8 +2,8 @@
 
 The price of one character: a single letter, quote or no-break space outside the GSM alphabet turns the whole
 message into UCS-2, where a part holds 70 instead of 160. `culprit` names the first such character, so that an
-owner who pasted a no-break space from Word learns why the price doubled. No Django here; the counter in the admin
-(static/channels/templates.js) does the same sum and a test holds the two together.
+owner who pasted a no-break space from Word learns why the price doubled. No Django here; the counter beside the
+text field asks this same function.
 """
 
 from __future__ import annotations

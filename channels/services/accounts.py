@@ -19,10 +19,11 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import transaction
+from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_noop
 
 from channels.models import Channel, ChannelState
-from channels.providers.base import Provider
+from channels.providers.base import Capabilities, Provider
 from channels.providers.registry import provider_class
 
 
@@ -94,7 +95,7 @@ def create_channel(provider: str, name: str, config: Mapping[str, Any], **fields
     """
     proxy = fields.pop("proxy", "")
     channel = Channel(provider=provider, name=name, **fields)
-    adapter = type(build_adapter(provider, config))
+    adapter = build_adapter(provider, config)
     channel.kind = adapter.kind.value
     channel.rate = fields.get("rate", adapter.capabilities.default_rate)
     channel.charged_on = fields.get("charged_on", adapter.capabilities.charged_on.value)
@@ -136,6 +137,32 @@ def adapter_for(channel: Channel) -> Provider:
     if channel.pk is not None:
         _adapters[channel.pk] = (key, built)
     return built
+
+
+def callback_url(channel: Channel) -> str:
+    """The address the provider calls with receipts; "" while no callback door is mounted (see docs/channels.md).
+
+    The door is the engine's and the engine is above us, so it is found by name.
+    """
+    try:
+        return f"{settings.PUBLIC_BASE_URL}{reverse('provider_callback', args=[channel.callback_secret])}"
+    except NoReverseMatch:
+        return ""
+
+
+def capabilities_of(channel: Channel) -> Capabilities:
+    """What this account can do: its options may narrow or widen what its provider can (SMSC's recall, replies).
+
+    Falls back to the provider's own facts for an account whose settings cannot be read. Raises AccountError for a
+    provider nobody wrote.
+    """
+    try:
+        return adapter_for(channel).capabilities
+    except AccountError:
+        try:
+            return provider_class(channel.provider).capabilities
+        except KeyError:
+            raise AccountError(_NO_PROVIDER, provider=channel.provider) from None
 
 
 def build_adapter(slug: str, values: Mapping[str, Any], *, base_url: str = "", callback_secret: str = "") -> Provider:

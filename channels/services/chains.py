@@ -17,8 +17,8 @@ from django.utils.translation import gettext_noop, ngettext
 from cascade.plan import Expectation, SendWindow, Step
 from cascade.vocabulary import ChannelKind, Milestone, Purpose
 from channels.models import Chain, ChainStep, Channel, ExpectChoices
-from channels.providers.base import Capabilities, TtlRange
-from channels.providers.registry import provider_class
+from channels.providers.base import Capabilities, How, TtlRange
+from channels.services.accounts import capabilities_of
 
 # ---------------------------------------------------------------- what is wrong with a chain
 
@@ -65,7 +65,7 @@ class Rung:
         return cls(
             channel_name=step.channel.name,
             kind=ChannelKind(step.channel.kind),
-            capabilities=provider_class(step.channel.provider).capabilities,
+            capabilities=capabilities_of(step.channel),
             expect=step.expect,
             wait=step.wait,
             then_expect=step.then_expect,
@@ -108,21 +108,17 @@ _OFFER = (Milestone.DELIVERED, Milestone.READ, Milestone.CLICKED, Milestone.REPL
 
 
 def reportable(capabilities: Capabilities) -> list[Milestone]:
-    """Milestones a step of this channel may wait for, in the order of the ladder."""
-    return [
-        milestone
-        for milestone in _OFFER
-        if milestone in capabilities.reports or any(milestone in implied(other) for other in capabilities.reports)
-    ]
+    """Milestones a step of this channel may wait for, in the order of the ladder.
 
-
-def implied(milestone: Milestone) -> tuple[Milestone, ...]:
-    """Milestones a report of this one proves *often enough to wait for*: a provider that reports `read` but not
-    `delivered` still tells us about delivery. Replies and clicks prove delivery too, but only of people who act:
-    waiting for `delivered` by them would send the fallback to everybody who just read."""
-    if milestone is Milestone.READ:
-        return (Milestone.DELIVERED,)
-    return ()
+    A wire that reports `read` but not `delivered` still tells about delivery. Not where reading itself is only seen
+    through our link, nor from replies and clicks: those come only from people who act, and waiting for `delivered`
+    by them would send the fallback to everybody who just read.
+    """
+    reports = capabilities.reports
+    possible = set(reports)
+    if reports.get(Milestone.READ) in {How.CALLBACK, How.POLL, How.BOTH, How.ANSWER}:
+        possible.add(Milestone.DELIVERED)
+    return [milestone for milestone in _OFFER if milestone in possible]
 
 
 def validate_chain(rungs: Sequence[Rung]) -> list[Problem]:
@@ -340,7 +336,7 @@ def plan_preset(preset: Preset, channels: Iterable[Channel]) -> list[ChainStep]:
         channel = next((by_kind[kind] for kind in wanted.kinds if kind in by_kind), None)
         if channel is None:
             continue
-        capabilities = provider_class(channel.provider).capabilities
+        capabilities = capabilities_of(channel)
         possible = reportable(capabilities)
         expect = _nearest(wanted.expect, possible)
         then = wanted.then_expect if wanted.then_expect in possible and expect is not None else None
@@ -386,7 +382,7 @@ def freeze_steps(
     steps = list(chain.steps.select_related("channel"))
     for index, step in enumerate(steps):
         channel = step.channel
-        capabilities = provider_class(channel.provider).capabilities
+        capabilities = capabilities_of(channel)
         kind = ChannelKind(channel.kind)
         window = windows.get(kind) if isinstance(windows, Mapping) else windows
         ttl = capabilities.ttl

@@ -151,14 +151,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     def lookup(slug: str) -> type[Provider]:
         return by_slug.get(slug) or real(slug)
 
-    for module in _users_of_registry():
-        monkeypatch.setattr(module, "provider_class", lookup)
-
-
-def _users_of_registry() -> list[Any]:
-    from channels.services import chains
-
-    return [accounts, chains]
+    monkeypatch.setattr(accounts, "provider_class", lookup)
 
 
 def make_channel(slug: str, name: str = "", **fields: Any) -> Channel:

@@ -29,7 +29,7 @@ def provider(settings):
             self.end_headers()
             self.wfile.write(body.encode())
 
-        do_GET = do_POST = _answer  # noqa: N815 - the names http.server calls
+        do_GET = do_POST = _answer
 
         def log_message(self, *args):
             pass

@@ -1,0 +1,261 @@
+"""Message templates: one text, variants per channel kind, live preview with the count of SMS parts and the price."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.text import Truncator
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from django.views.decorators.http import require_POST
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin, StackedInline
+from unfold.decorators import display
+
+from cascade.vocabulary import ChannelKind
+from channels.admin.words import price_words
+from channels.models import Channel
+from channels.services import texts
+from contacts.selectors import known_variables
+from templates_app.links import LinkError, check_link
+from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
+from templates_app.rendering import TemplateError
+from templates_app.segments import Encoding
+from templates_app.services import Text
+
+#: Longer bodies are nobody's typing.
+LONGEST_REQUEST = 200_000
+UCS2_LATIN_SHARE = 0.5
+
+
+class _TextsForm(forms.ModelForm):
+    """Shared checks of the template's and the variants' fields."""
+
+    def check_field(self, field: str, *, has_link: bool) -> None:
+        value = self.cleaned_data.get(field)
+        if not value:
+            return
+        try:
+            texts.check_text(value, has_link=has_link)
+        except (TemplateError, LinkError) as error:
+            self.add_error(field, _(error.message) % error.params)
+
+
+class TemplateForm(_TextsForm):
+    class Meta:
+        model = MessageTemplate
+        fields = ("name", "text", "link", "subject", "button")
+
+    def clean_link(self) -> str:
+        """M4: only honest http(s) addresses; Django's URL field has already taken the shape."""
+        link = str(self.cleaned_data["link"])
+        if link:
+            try:
+                check_link(link)
+            except LinkError as error:
+                raise forms.ValidationError(_(error.message) % error.params) from None
+        return link
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        has_link = bool(cleaned.get("link")) or "link" in self.errors
+        for field in ("text", "subject", "button"):
+            self.check_field(field, has_link=has_link)
+        return cleaned
+
+
+class VariantForm(_TextsForm):
+    class Meta:
+        model = TemplateVariant
+        fields = ("kind", "text", "subject", "button")
+
+
+class VariantFormSet(BaseInlineFormSet):
+    """Variants are checked with the link of the template they are saved with."""
+
+    def clean(self) -> None:
+        super().clean()
+        for form in self.forms:
+            if not form.cleaned_data or form.cleaned_data.get("DELETE"):
+                continue
+            for field in ("text", "subject", "button"):
+                form.check_field(field, has_link=bool(self.instance.link))
+            if form.errors:
+                # The formset has collected its errors already: without this one it would count as valid.
+                raise forms.ValidationError(_("A variant has a mistake; see the note beside it."))
+
+
+class VariantInline(StackedInline):  # type: ignore[misc]
+    model = TemplateVariant
+    form = VariantForm
+    formset = VariantFormSet
+    extra = 0
+    fields = ("kind", "text", ("subject", "button"))
+
+
+@admin.register(MessageTemplate)
+class MessageTemplateAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
+    form = TemplateForm
+    list_display = ("name", "shown_text", "shown_kinds", "updated_at")
+    search_fields = ("name", "text")
+    inlines = (VariantInline,)
+    fieldsets = (
+        (None, {"fields": ("name", "text", "link")}),
+        (gettext_lazy("For some channels"), {"fields": (("subject", "button"),)}),
+    )
+    list_before_template = "channels/admin/template_list_before.html"
+    change_form_outer_before_template = "channels/admin/template_help.html"
+    change_form_outer_after_template = "channels/admin/template_preview.html"
+    warn_unsaved_form = True
+
+    class Media:
+        css = {"all": ("channels/admin.css",)}
+        js = ("channels/templates.js",)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("variants")
+
+    @display(description=gettext_lazy("Text"))
+    def shown_text(self, template: MessageTemplate) -> str:
+        return Truncator(template.text).chars(90)
+
+    @display(description=gettext_lazy("Own text for"))
+    def shown_kinds(self, template: MessageTemplate) -> str:
+        return ", ".join(one.get_kind_display() for one in template.variants.all()) or "—"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {"no_templates": not MessageTemplate.objects.exists()}
+        return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = {
+            "preview_url": reverse("admin:templates_app_messagetemplate_preview"),
+            "preview_kinds": _kinds(),
+            "variable_names": sorted(known_variables()),
+        }
+        return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
+
+    def revert_disabled(self, request: HttpRequest, obj: MessageTemplate | None = None) -> bool:
+        """History is for reading: variants have histories of their own and would not come back with it."""
+        return True
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_POST(self.preview))
+        return [path("preview/", view, name="templates_app_messagetemplate_preview"), *super().get_urls()]
+
+    def preview(self, request: HttpRequest) -> HttpResponse:
+        """JSON for the page's script: how the text being typed will look, or where its mistake is."""
+        if not self.has_view_or_change_permission(request) and not self.has_add_permission(request):
+            raise PermissionDenied
+        if len(request.body) > LONGEST_REQUEST:
+            return JsonResponse({"error": {"message": _("The text is too long.")}}, status=413)
+        try:
+            asked = json.loads(request.body)
+            text = Text(
+                *(str(asked.get(name, "")).replace("\r\n", "\n") for name in ("text", "subject", "button", "link"))
+            )
+            kind = ChannelKind(asked.get("kind", "sms"))
+        except (ValueError, AttributeError):
+            return JsonResponse({"error": {"message": _("The request cannot be read.")}}, status=400)
+        try:
+            found = texts.preview(text, kind, settings.PUBLIC_BASE_URL)
+        except TemplateError as error:
+            place = {"offset": error.position.offset} if text.text else {}
+            return JsonResponse({"error": {"message": _(error.message) % error.params, **place}})
+        except LinkError as error:
+            return JsonResponse({"error": {"message": _(error.message) % error.params}})
+        return JsonResponse(
+            {
+                "summary": summary(found, kind),
+                "samples": [
+                    {
+                        "who": one.who or _("Made-up person"),
+                        "text": one.text,
+                        "subject": one.subject if kind == ChannelKind.EMAIL else "",
+                        "missing": _("No value for: %(names)s. This step is left out for this person.")
+                        % {"names": ", ".join(one.missing)}
+                        if one.missing
+                        else "",
+                    }
+                    for one in found.samples
+                ],
+            }
+        )
+
+
+def summary(found: texts.Preview, kind: ChannelKind) -> list[dict[str, str]]:
+    """Lines under the preview: parts, price, what makes it dear, what is too long."""
+    lines: list[dict[str, str]] = []
+    longest = found.longest
+    if longest is None:
+        return lines
+    counted = longest.segments
+    if counted is not None:
+        parts = ngettext("%(count)s SMS", "%(count)s SMS", counted.parts) % {"count": counted.parts}
+        room = ngettext(
+            "%(count)s character left in the last one", "%(count)s characters left in the last one", counted.left
+        ) % {"count": counted.left}
+        lines.append({"level": "", "text": f"{parts}, {room}"})
+        if counted.encoding is Encoding.UCS2 and _is_mostly_latin(longest.text):
+            lines.append(
+                {
+                    "level": "note",
+                    "text": _("The character “%(sign)s” (U+%(code)s) makes a part hold 70 characters instead of 160.")
+                    % {"sign": counted.culprit, "code": f"{ord(counted.culprit):04X}"},
+                }
+            )
+    else:
+        lines.append(
+            {
+                "level": "",
+                "text": ngettext("%(count)s character", "%(count)s characters", len(longest.text))
+                % {"count": len(longest.text)},
+            }
+        )
+    if found.limit and len(longest.text) > found.limit:
+        lines.append(
+            {"level": "error", "text": _("Too long: this channel takes %(limit)s characters.") % {"limit": found.limit}}
+        )
+    if found.channel is not None and found.price is not None:
+        cost = price_words(Channel(price=found.price, currency=found.channel.currency))
+        lines.append(
+            {
+                "level": "",
+                "text": _("%(price)s a person through “%(channel)s”") % {"price": cost, "channel": found.channel.name},
+            }
+        )
+    elif found.channel is None:
+        lines.append(
+            {
+                "level": "note",
+                "text": _("You have no enabled channel for %(kind)s.") % {"kind": KindChoices(kind).label},
+            }
+        )
+    return lines
+
+
+def _is_mostly_latin(text: str) -> bool:
+    """In a Russian text every letter is outside GSM: naming the first one would help nobody."""
+    letters = [sign for sign in text if sign.isalpha()]
+    return not letters or sum(sign.isascii() for sign in letters) > UCS2_LATIN_SHARE * len(letters)
+
+
+def _kinds() -> list[dict[str, str]]:
+    """Kinds to preview: those the owner has channels for, SMS first because there the length is money."""
+    mine = set(Channel.objects.values_list("kind", flat=True)) | {ChannelKind.SMS.value}
+    ordered = sorted(ChannelKind, key=lambda kind: kind is not ChannelKind.SMS)
+    return [{"kind": kind.value, "label": str(KindChoices(kind).label)} for kind in ordered if kind.value in mine]

@@ -1,0 +1,96 @@
+"""Texts on real people: what a template will look like, how long it gets and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from decimal import Decimal
+
+from cascade.vocabulary import ChannelKind
+from channels.models import Channel
+from channels.services.accounts import AccountError, capabilities_of
+from contacts.models import Contact
+from contacts.selectors import known_variables, template_variables
+from templates_app import segments
+from templates_app.segments import Segments
+from templates_app.services import Text, prepare, validate_text
+
+#: How long the engine's short links are; the preview shows one of this length, so that the count is right.
+SAMPLE_PATH = "/l/AbCdEfGh"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The text for one person; `missing` names the variables without a value, then there is no text."""
+
+    who: str
+    text: str
+    subject: str = ""
+    missing: tuple[str, ...] = ()
+    segments: Segments | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """`longest` is the sample that needs the most SMS parts; `price` that of one part on the cheapest channel."""
+
+    samples: tuple[Sample, ...]
+    longest: Sample | None
+    channel: Channel | None
+    limit: int
+
+    @property
+    def price(self) -> Decimal | None:
+        if self.channel is None or not self.channel.price:
+            return None
+        parts = self.longest.segments.parts if self.longest and self.longest.segments else 1
+        return self.channel.price * parts
+
+
+def check_text(text: str, *, has_link: bool, known: Collection[str] | None = None) -> None:
+    """Raises TemplateError or LinkError; asks for the contacts' variables unless they are given."""
+    validate_text(text, known_variables() if known is None else known, has_link=has_link)
+
+
+def preview(text: Text, kind: ChannelKind | str, base_url: str, people: int = 3) -> Preview:
+    """The text for the newest contacts. Raises TemplateError or LinkError where it could not be saved either.
+
+    With no contacts yet, one made-up person stands in, whose values are the variables' own names.
+    """
+    known = known_variables()
+    check_text(text.text, has_link=bool(text.link), known=known)
+    prepared = prepare(text)
+    contacts = list(Contact.objects.order_by("-pk")[:people])
+    values = template_variables([one.pk for one in contacts])
+    rows: list[tuple[str, dict[str, str]]] = [(str(one), values.get(one.pk, {})) for one in contacts]
+    if not rows:
+        rows = [("", {name: name for name in (*prepared.text.variables, *prepared.subject.variables)})]
+    channel = channel_of(kind)
+    counts = kind == ChannelKind.SMS
+    samples = []
+    for who, one in rows:
+        lacking = prepared.missing(one)
+        if lacking:
+            samples.append(Sample(who, "", missing=tuple(lacking)))
+            continue
+        made = prepared.render(one, link=base_url + SAMPLE_PATH, unsubscribe=base_url + SAMPLE_PATH)
+        counted = segments.count(made.text) if counts else None
+        samples.append(Sample(who, made.text, made.subject, segments=counted))
+    written = [one for one in samples if not one.missing]
+    longest = max(written, key=lambda one: (one.segments.units if one.segments else 0, len(one.text)), default=None)
+    return Preview(tuple(samples), longest, channel, _limit(channel))
+
+
+def channel_of(kind: ChannelKind | str) -> Channel | None:
+    """The owner's cheapest enabled channel of a kind: its price is shown while typing."""
+    return Channel.objects.filter(kind=str(kind), enabled=True).order_by("price", "pk").first()
+
+
+def _limit(channel: Channel | None) -> int:
+    """Characters this channel takes; 0: unknown."""
+    if channel is None:
+        return 0
+    try:
+        return capabilities_of(channel).max_text
+    except AccountError:
+        return 0
