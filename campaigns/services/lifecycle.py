@@ -147,7 +147,9 @@ def resume(campaign_id: int) -> Move:
 def cancel(campaign_id: int) -> Move:
     """Anything live -> cancelled. The engine then ends every open delivery as stopped and sets finished_at."""
     with transaction.atomic():
-        if _move(campaign_id, LIVE, status=CampaignStatus.CANCELLED, status_reason=""):
+        # One that never started has nothing for the engine to end.
+        over = Case(When(launched_at__isnull=True, then=Now()), default=None)
+        if _move(campaign_id, LIVE, status=CampaignStatus.CANCELLED, status_reason="", finished_at=over):
             CampaignPause.objects.filter(campaign_id=campaign_id, ended_at__isnull=True).update(ended_at=Now())
             return Move(True, CampaignStatus.CANCELLED, _("The campaign is cancelled. Nothing more is sent."))
     return _late(campaign_id)

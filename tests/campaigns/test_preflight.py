@@ -1,0 +1,133 @@
+"""Whom it will reach and what it may cost, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils.timezone import now
+from django.utils.translation import override
+
+from campaigns.models import Campaign
+from campaigns.services import preflight
+from channels.models import Channel
+from contacts.models import Contact, ContactList, ListMember, Reachability
+
+People = Callable[..., ContactList]
+
+
+def _groups(result: preflight.Preflight) -> dict[str, int]:
+    return {group.code: group.people for group in result.groups}
+
+
+def test_every_person_is_counted_once_by_the_first_gate_that_closes(draft: Campaign, messenger: Channel) -> None:
+    one, two, three, four, five, *_ = Contact.objects.order_by("pk")
+    Contact.objects.filter(pk=one.pk).update(marketing_consent="withdrawn", suppressed=1)
+    Contact.objects.filter(pk=two.pk).update(marketing_consent="unknown")
+    Contact.objects.filter(pk=three.pk).update(phone=None, email="a@example.ru")
+    Contact.objects.filter(pk=four.pk).update(suppressed=2)
+    Reachability.objects.create(
+        contact=five, channel_id=messenger.pk, state="not_registered", until=now() + timedelta(days=1), source="send"
+    )
+    result = preflight.run(draft)
+    assert result.audience == 10
+    assert _groups(result) == {"sent": 6, "no_consent": 1, "stop_list": 2, "no_address": 1}
+    assert sum(_groups(result).values()) == result.audience
+    assert [step.people for step in result.steps] == [5, 6]
+    assert result.cost_from == 5 * Decimal("2.60") + Decimal("4.80")
+    assert result.cost_to == 5 * Decimal("7.40") + Decimal("4.80")
+
+
+def test_the_garden_shops_are_promised_what_the_article_paid(draft: Campaign, people: People) -> None:
+    draft.lists.set([people(2103, name="Сад")])
+    result = preflight.run(draft)
+    assert result.people == 2103
+    assert result.exact
+    assert (result.cost_from, result.cost_to) == (Decimal("5467.80"), Decimal("15562.20"))
+    assert result.cost_without_doubles == Decimal("10094.40")
+    assert result.cost_last_only == Decimal("10094.40")
+
+
+def test_charged_per_attempt_even_the_honest_walk_pays_twice(
+    draft: Campaign, messenger: Channel, people: People
+) -> None:
+    Channel.objects.filter(pk=messenger.pk).update(charged_on="accepted")
+    draft.lists.set([people(2103, name="Сад")])
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert result.cost_without_doubles == Decimal("15562.20")
+
+
+def test_parts_are_counted_on_real_names(draft: Campaign) -> None:
+    draft.template.text = "{name}, " + "скидка 15% на мангалы в мае! " * 2
+    draft.template.save()
+    long = Contact.objects.order_by("pk").first()
+    assert long is not None
+    Contact.objects.filter(pk=long.pk).update(name="Константин-Александр Вильгельмович")
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert result.several_parts == 1
+    assert result.cost_to == 9 * Decimal("7.40") + Decimal("2.60") + 2 * Decimal("4.80")
+    (sms,) = [text for text in result.texts if text.kind == "sms"]
+    assert sms.longest.contact.startswith("Константин")
+    assert (sms.typical.parts, sms.longest.parts) == (1, 2)
+
+
+def test_empty_values_are_listed_before_the_launch(draft: Campaign) -> None:
+    draft.template.text = "{name}, ваш заказ {order} готов. СТОП - отписаться"
+    draft.template.save()
+    members = list(ListMember.objects.order_by("pk"))
+    for member in members[:7]:
+        member.variables = {"order": "15"}
+        member.save()
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert [(one.name, one.people) for one in result.empty] == [("order", 3)]
+    assert result.empty[0].examples == ("Имя7", "Имя8", "Имя9")
+    assert _groups(result) == {"sent": 7, "empty_variable": 3}
+    assert result.cost_to == 7 * Decimal("7.40")
+
+
+def test_a_large_audience_is_sampled_and_says_so(
+    draft: Campaign, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "EXACT_UP_TO", 100)
+    draft.lists.set([people(400, name="Много")])
+    result = preflight.run(draft)
+    assert not result.exact
+    assert result.people == 400
+    assert result.cost_to == Decimal("2960.00")
+    with override("en"):
+        assert result.say_cost().startswith("about from")
+
+
+def test_a_text_without_variables_is_exact_at_any_size(
+    draft: Campaign, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(preflight, "PREVIEW_SAMPLE", 10)
+    draft.template.text = "Скидка 15% на мангалы. СТОП - отписаться"
+    draft.template.save()
+    draft.lists.set([people(333, name="Много")])
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert result.exact
+    assert result.cost_to == 333 * Decimal("7.40")
+    assert result.texts
+
+
+def test_warnings_say_what_will_annoy(draft: Campaign) -> None:
+    draft.check_consent = False
+    draft.save()
+    places = {one.mend.value for one in preflight.run(draft).warnings}
+    assert "campaigns_quiethours" in places
+    assert "templates_app_messagetemplate" in places
+    for one in preflight.run(draft).warnings:
+        assert "%(" not in one.text()
+
+
+def test_a_broken_text_does_not_break_the_page(draft: Campaign) -> None:
+    draft.template.text = "{name"
+    draft.template.save()
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert not result.ready
+    assert result.people == 10
+    assert result.texts == []
