@@ -279,7 +279,7 @@ class Seam:
         headers: Mapping[str, str] = call.headers
         body: bytes | None = call.body
         if call.json is not None:
-            body = json.dumps(call.json, ensure_ascii=False, separators=(",", ":")).encode()
+            body = _json(call.json).encode()
             headers = {"Content-Type": "application/json", **headers} if headers else _JSON_HEADERS
         elif call.form is not None:
             body = urlencode(call.form).encode("ascii")
@@ -378,6 +378,7 @@ class Seam:
         self.guard.check(host, url.port or 0)
 
 
+_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _JSON_HEADERS: Final = {"Content-Type": "application/json"}
 _FORM_HEADERS: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _NEVER_REPEATED: Final = frozenset({"POST", "PATCH"})

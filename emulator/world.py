@@ -12,8 +12,8 @@ import itertools
 import os
 import re
 import signal
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -31,8 +31,8 @@ LINK = re.compile(r"https?://[^\s<>\"']+")
 #: Receipts are tried this often; the pauses double from RETRY seconds.
 TRIES = 6
 RETRY = 0.5
-#: Statuses that are final for polling, by our own words.
-BAD = frozenset({"failed", "expired", "not_registered"})
+#: Steps that are statuses of the message; the others are deeds of the person.
+RECEIPTS = frozenset({"sent", "delivered", "read", "failed", "expired", "not_registered"})
 
 
 @dataclass(slots=True)
@@ -75,7 +75,10 @@ class Message:
     history: list[tuple[float, str]] = field(default_factory=list)
     recalled: bool = False
     charged: bool = False
+    #: Steps held back while the account is logged out.
     waiting: list[tuple[Step, float]] = field(default_factory=list)
+    #: Callbacks on their way, in order; the first is being posted.
+    outbox: deque[tuple[Hook, str]] = field(default_factory=deque)
 
     @property
     def status(self) -> str:
@@ -408,11 +411,11 @@ class World:
 
     def _later(self, after: float, message: Message, step: Step) -> None:
         if after <= 0:
-            self._spawn(self._happen(message, step))
+            self._happen(message, step)
         else:
-            self.after(after, lambda: self._spawn(self._happen(message, step)))
+            self.after(after, self._happen, message, step)
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -420,30 +423,49 @@ class World:
     async def _early(self, sending: Sending, provider: HttpProvider, messages: list[Message]) -> None:
         for message in messages:
             for step in message.behaviour.steps:
-                await self._happen(message, step)
+                for hook, status in self._hooks(message, step):
+                    await self.post(message.account, hook, message.recipient, message.id, status)
         self._answer(provider, sending, sending.behaviour.answer, messages, True)
 
-    async def _happen(self, message: Message, step: Step) -> None:
-        """One step of a message's story."""
+    def _happen(self, message: Message, step: Step) -> None:
+        """One step of a message's story. What is to be told waits behind what this message told before."""
         if message.recalled and step.status not in {"click", "reply"}:
             return
+        if step.status == "click":
+            self._spawn(self.follow(message))
+            return
+        hooks = self._hooks(message, step)
+        if hooks and message.account.callback_url:
+            running = bool(message.outbox)
+            message.outbox.extend(hooks)
+            if not running:
+                self._spawn(self._tell(message))
+
+    def _hooks(self, message: Message, step: Step) -> list[tuple[Hook, str]]:
+        """What a step changes here, and the callbacks that tell it."""
         provider = self.providers[message.provider]
-        if step.status in {"sent", "delivered", "read", "failed", "expired", "not_registered"}:
+        hook: Hook | None = None
+        repeat = 1
+        if step.status in RECEIPTS:
             message.history.append((self.clock(), step.status))
             self._charge(message, step.status)
             hook = provider.receipt(message, step.status)
-            for _ in range(message.behaviour.repeat if hook else 0):
-                await self.post(message.account, hook, message.recipient, message.id, step.status)
+            repeat = message.behaviour.repeat
         elif step.status == "reply":
-            await self.person(message.provider, message.account, message.recipient, step.text, message)
+            hook = provider.inbound(message.account, message.recipient, step.text, message, "")
         elif step.status == "button":
             number = int(step.text or 0)
             payload = message.buttons[number] if number < len(message.buttons) else ""
-            await self.person(message.provider, message.account, message.recipient, "", message, payload)
-        elif step.status == "click":
-            await self.follow(message)
+            hook = provider.inbound(message.account, message.recipient, "", message, payload)
         elif step.status in {"block", "unblock"}:
-            await self.block(message.provider, message.account, message.recipient, step.status == "block")
+            hook = self._blocked(message.provider, message.account, message.recipient, step.status == "block")
+        return [(hook, step.status)] * repeat if hook is not None else []
+
+    async def _tell(self, message: Message) -> None:
+        while message.outbox:
+            hook, status = message.outbox[0]
+            await self.post(message.account, hook, message.recipient, message.id, status)
+            message.outbox.popleft()
 
     async def person(
         self, name: str, account: Account, recipient: str, text: str, message: Message | None = None, button: str = ""
@@ -458,9 +480,12 @@ class World:
 
     async def block(self, name: str, account: Account, recipient: str, blocked: bool) -> int:
         """The person blocks (or unblocks) the sender: told at once, and further sends are refused."""
-        (self.blocked.add if blocked else self.blocked.discard)((name, recipient))
-        hook = self.providers[name].membership(account, recipient, blocked)
+        hook = self._blocked(name, account, recipient, blocked)
         return await self.post(account, hook, recipient, "", "block" if blocked else "unblock") if hook else 0
+
+    def _blocked(self, name: str, account: Account, recipient: str, blocked: bool) -> Hook | None:
+        (self.blocked.add if blocked else self.blocked.discard)((name, recipient))
+        return self.providers[name].membership(account, recipient, blocked)
 
     async def follow(self, message: Message) -> None:
         """The person opens the first link of the text."""
