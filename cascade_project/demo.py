@@ -95,6 +95,21 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _wait_for(supervisor: Supervisor, url: str) -> None:
+    """Return when the address answers. Raises DemoError when it does not within the time."""
+    deadline = time.monotonic() + START_DEADLINE_S
+    answered = False
+
+    def done() -> bool:
+        nonlocal answered
+        answered = _answers(url)
+        return answered or time.monotonic() > deadline
+
+    supervisor.watch(until=done)
+    if not answered:
+        raise DemoError(f"{url} does not answer after {START_DEADLINE_S:.0f} s; see its lines above.")
+
+
 def _migrate() -> None:
     """Bring the schema up to date inside this process: each manage.py costs two seconds."""
     import django  # noqa: PLC0415  settings are complete only now
@@ -122,7 +137,9 @@ def _start_children(supervisor: Supervisor, folder: Path, port: int, emulator_po
     """Start the process model of a real installation, plus the emulator."""
 
     def start(name: str, role: str, command: list[str], *, stops_last: bool = False) -> None:
-        supervisor.start(name, command, {**os.environ, "PROCESS_ROLE": role}, stops_last=stops_last)
+        # Unbuffered: lines must appear when they are written, not when the child ends.
+        environment = {**os.environ, "PROCESS_ROLE": role, "PYTHONUNBUFFERED": "1"}
+        supervisor.start(name, command, environment, stops_last=stops_last)
 
     journal = folder / "journal.jsonl"
     start("emulator", "command", roles.emulator(HOST, emulator_port, journal), stops_last=True)
@@ -176,9 +193,8 @@ def _run(folder: Path, port: int, *, check: bool, timeout_s: int) -> int:
         _start_children(supervisor, folder, port, emulator_port)
         password = _password(folder)
         _make_owner(password)
-        deadline = time.monotonic() + START_DEADLINE_S
         for url in (f"{emulator_url}/_emulator/", f"{address}/healthz"):
-            supervisor.watch(lambda url=url: _answers(url) or time.monotonic() > deadline)
+            _wait_for(supervisor, url)
         from cascade_project import demo_data  # noqa: PLC0415  after django.setup()
 
         demo_data.seed(emulator_url)
