@@ -35,7 +35,7 @@ class Shop:
 
     def sms(self, name: str = "СМС", **fields: object) -> Channel:
         fields = {"price": Decimal("4.80"), "charged_on": "accepted", "rate": 1000.0, **fields}
-        return create_channel("smsc", name, {"apikey": "smsc-key"}, base_url=f"{self.emulator}/smsc/sys", **fields)
+        return create_channel("smsc", name, {"apikey": "smsc-key"}, base_url=f"{self.emulator}/smsc", **fields)
 
     def chain(self, *channels: Channel, wait: timedelta = timedelta(seconds=2), expect: str = "delivered") -> Chain:
         chain = Chain.objects.create(name=f"Цепочка {Chain.objects.count() + 1}")

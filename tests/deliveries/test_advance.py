@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from campaigns.models import CampaignStatus
-from contacts.models import ConsentState, Contact, SuppressionScope
+from contacts.models import Contact
 from deliveries.models import Delivery, DeliveryState
 from deliveries.services import advance, launch
 from tests.deliveries.conftest import Shop

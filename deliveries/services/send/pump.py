@@ -116,7 +116,7 @@ class Pump:
             batches = await self._db(self._take, self._room())
         except (OperationalError, InterfaceError):
             logger.warning("database away while claiming; leases will run out", exc_info=True)
-            await self._db(connection.close)
+            await self._db(_drop_connection)
             return 0
         now = asyncio.get_running_loop().time()
         started = 0
@@ -203,7 +203,7 @@ class Pump:
                 if loop.time() > give_up:
                     raise
                 logger.warning("database away while recording %d results: %s", len(done), error)
-                await self._db(connection.close)
+                await self._db(_drop_connection)
                 await asyncio.sleep(0.5)
             else:
                 self._result.sent += len(done)
@@ -307,6 +307,12 @@ def _too_late(message: OutgoingMessage) -> Failed:
     )
 
 
+def _drop_connection() -> None:
+    """Close this thread's database connection: `connection` is another object in each thread, so the name must be
+    looked up by the thread it is about."""
+    connection.close()
+
+
 class Runtime:
     """The event loop, the seam and the database thread of one process, made at first use (after the fork)."""
 
@@ -326,9 +332,9 @@ class Runtime:
         return self.loop.run_until_complete(Pump(self.seam, self.database).run(seconds))
 
     def close(self) -> None:
-        """Close connections and the thread; for tests and run_once."""
+        """Close connections and the thread."""
         self.loop.run_until_complete(self.seam.__aexit__(None, None, None))
-        self.database.submit(connection.close).result()
+        self.database.submit(_drop_connection).result()
         self.database.shutdown()
         self.loop.close()
 
@@ -342,6 +348,14 @@ def runtime() -> Runtime:
     if _runtime is None:
         _runtime = Runtime()
     return _runtime
+
+
+def close_runtime() -> None:
+    """End this process's runtime, if it has one; the next use makes a new one. For tests and commands."""
+    global _runtime  # noqa: PLW0603
+    if _runtime is not None:
+        _runtime.close()
+        _runtime = None
 
 
 def send_ready(seconds: float = 5.0) -> Pumped:
