@@ -94,7 +94,26 @@ class Refused(OSError):  # noqa: N818 - said by the guard, not an error of ours
 
 _IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64: Final = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+#: Not the open internet, whatever this Python's `is_global` thinks: its table lags behind IANA's, and 3.11 calls
+#: 192.0.0.192 (a cloud's metadata service) global.
+_NOT_PUBLIC: Final = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "100.64.0.0/10",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+    )
+)
 #: Low ports that speak what we speak. Everything else below 1024 is another protocol: a request smuggled into it
 #: is an attack, not a message.
 _LOW_PORTS: Final = frozenset({25, 80, 443, 465, 587})
@@ -138,6 +157,7 @@ class Guard:
                 sock = self.open_socket(info)
                 sock.settimeout(timeout)
                 sock.connect(info[4])
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             except OSError as error:
                 last = error
                 if sock is not None:
@@ -148,27 +168,16 @@ class Guard:
 
 
 def _public(address: _IPAddress) -> bool:
-    """Whether an address belongs to the open internet, also by what is embedded in it."""
+    """Whether an address belongs to the open internet, also by the IPv4 address embedded in it."""
+    if any(address.version == network.version and address in network for network in _NOT_PUBLIC):
+        return False
     if isinstance(address, ipaddress.IPv6Address):
-        inner: list[ipaddress.IPv4Address] = []
-        if address.sixtofour:
-            inner.append(address.sixtofour)
-        if address.teredo:
-            inner.extend(address.teredo)
-        if any(address in network for network in _NAT64):
-            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        if not all(_public(each) for each in inner):
-            return False
-        if address.is_site_local:
-            return False
-    return address.is_global and not (
-        address.is_multicast
-        or address.is_reserved
-        or address.is_unspecified
-        or address.is_loopback
-        or address.is_link_local
-        or address.is_private
-    )
+        inner = address.sixtofour
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return _public(inner)
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_private)
 
 
 # ---------------------------------------------------------------- the seam
@@ -178,6 +187,16 @@ _NOT_SENT_ERRORS: Final = (
     aiohttp.ConnectionTimeoutError,  # the connect deadline covers DNS, TCP, proxy and TLS: nothing was written yet
     aiohttp.ClientHttpProxyError,  # CONNECT was refused: the request itself never left
     aiohttp.InvalidURL,
+)
+
+
+#: RuntimeError is uvloop's word for a transport that closed under a write.
+_LOST_ERRORS: Final = (
+    aiohttp.ClientError,
+    aiohttp.http_exceptions.HttpProcessingError,
+    OSError,
+    ValueError,
+    RuntimeError,
 )
 
 
@@ -273,23 +292,28 @@ class Seam:
 
     async def _http(self, call: HttpCall, proxy: str) -> Answer:
         session = self._session
-        if session is None:
+        if session is None or session.closed:
             raise RuntimeError("the seam is not open: use `async with Seam() as seam`")
         options: dict[str, Any] = {}
         headers: Mapping[str, str] = call.headers
         body: bytes | None = call.body
         if call.json is not None:
-            body = _json(call.json).encode()
+            body = _json(call.json).encode("utf-8", "replace")
             headers = {"Content-Type": "application/json", **headers} if headers else _JSON_HEADERS
         elif call.form is not None:
-            body = urlencode(call.form).encode("ascii")
+            body = urlencode(call.form, errors="replace").encode("ascii")
             headers = {"Content-Type": "application/x-www-form-urlencoded", **headers} if headers else _FORM_HEADERS
         if call.method not in _NEVER_REPEATED:
             options["middlewares"] = (_Once(),)
         try:
             url = self._url(call)
             if proxy:
-                self._through_proxy(proxy, url, options)
+                login = self._through_proxy(proxy, url, options)
+                if url.scheme == "http":
+                    headers = {
+                        **headers,
+                        **login,
+                    }  # the proxy reads this request; through a tunnel it reads CONNECT only
         except (ValueError, Refused) as error:
             return Answer(no_answer=NoAnswer.NOT_SENT, detail=redact(f"bad address: {error}")[:200])
         try:
@@ -303,7 +327,7 @@ class Seam:
         except aiohttp.ClientOSError as error:
             lost = NoAnswer.NOT_SENT if _unwritten(error, body) else NoAnswer.MAYBE_SENT
             return Answer(no_answer=lost, detail=_said(error))
-        except (aiohttp.ClientError, OSError, ValueError, aiohttp.http_exceptions.HttpProcessingError) as error:
+        except _LOST_ERRORS as error:
             return Answer(no_answer=NoAnswer.MAYBE_SENT, detail=_said(error))
         return await self._read(response)
 
@@ -319,7 +343,7 @@ class Seam:
                     break
                 chunks.append(chunk)
                 size += len(chunk)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        except (TimeoutError, *_LOST_ERRORS) as error:
             response.close()
             return Answer(
                 status=response.status,
@@ -355,8 +379,8 @@ class Seam:
             self._urls[call.url] = url
         return url.update_query(call.query) if call.query else url
 
-    def _through_proxy(self, proxy: str, url: URL, options: dict[str, Any]) -> None:
-        """Adds the proxy. The proxy resolves names, so only literal addresses and local names can be refused here;
+    def _through_proxy(self, proxy: str, url: URL, options: dict[str, Any]) -> Mapping[str, str]:
+        """Adds the proxy and returns its login. The proxy resolves names, so only literal addresses and local names can be refused here;
         the proxy's own address passes the guard like any other."""
         known = self._proxies.get(proxy)
         if known is None:
@@ -374,8 +398,9 @@ class Seam:
             try:
                 host = socket.inet_ntoa(socket.inet_aton(host))
             except (OSError, UnicodeEncodeError):
-                return
+                return known.headers
         self.guard.check(host, url.port or 0)
+        return known.headers
 
 
 _json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -491,8 +516,8 @@ class _MailRoom:
         if not call.probe_only:
             try:
                 letter = _compose(call)
-            except ValueError as error:
-                return Answer(status=553, headers={"smtp-stage": "compose"}, body=str(error).encode()[:300])
+            except _BadLetter as error:
+                return Answer(status=error.code, headers={"smtp-stage": "compose"}, body=str(error).encode()[:300])
         talk = _Talk(self, call, letter)
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._threads, talk.run)
@@ -626,24 +651,23 @@ class _Talk:
             self.stage = "noop"
             return self._answer(*smtp.noop())
         self.stage = "mail"
-        code, text = smtp.mail(
-            parseaddr(call.sender)[1], [f"SIZE={len(self._letter)}"] if smtp.has_extn("size") else []
-        )
+        sender = _mailbox(parseaddr(call.sender)[1], 550, "the sender is not an e-mail address")
+        code, text = smtp.mail(sender, [f"SIZE={len(self._letter)}"] if smtp.has_extn("size") else [])
         if code != 250:
             return self._answer(code, text)
         self.stage = "rcpt"
-        code, text = smtp.rcpt(call.recipient)
+        code, text = smtp.rcpt(_recipient(call))
         if code not in {250, 251}:
             return self._answer(code, text)
         self.stage = "data"
         code, text = smtp.docmd("DATA")
         if code != 354:
             return self._answer(code, text)
-        # From the first byte of the letter to the reply after its final dot nobody knows.
-        self.may_have_left = True
         connection.sent += 1
         dotted = re.sub(rb"(?m)^\.", b"..", self._letter)
         smtp.send(dotted if dotted.endswith(b"\r\n") else dotted + b"\r\n")
+        # Without its final dot a letter is thrown away; from the dot to the reply nobody knows.
+        self.may_have_left = True
         smtp.send(b".\r\n")
         return self._answer(*smtp.getreply())
 
@@ -658,25 +682,61 @@ class _Talk:
         return Answer(no_answer=lost, headers={"smtp-stage": self.stage}, detail=f"{self.stage}: {_said(error)}")
 
 
+class _BadLetter(ValueError):  # noqa: N818 - a letter, not a program, is wrong
+    """Not sent to any server; `code` is what an SMTP server would have said."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
+        self.code = code
+
+
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]+@[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f]+")
 
 
 def _compose(call: MailCall) -> bytes:
-    """The letter as bytes. Raises ValueError for anything that could smuggle a header or a second recipient."""
-    if not _ADDRESS.fullmatch(call.recipient):
-        raise ValueError("the recipient is not one e-mail address")
+    """The letter as bytes. Raises _BadLetter for anything that could smuggle a header or a second recipient."""
     name, sender = parseaddr(call.sender)
-    if not _ADDRESS.fullmatch(sender):
-        raise ValueError("the sender is not an e-mail address")
+    sender = _mailbox(sender, 550, "the sender is not an e-mail address")
+    headers = {"From": str(Address(name, addr_spec=sender)), "To": _recipient(call), "Subject": call.subject}
+    headers |= {"Date": formatdate(), **call.headers}
     message = EmailMessage()
-    headers = {"From": call.headers.get("From") or str(Address(name, addr_spec=sender)), "To": call.recipient}
-    headers |= {"Subject": call.subject, "Date": formatdate(), **call.headers}
-    for header, value in headers.items():
-        # EmailMessage refuses line ends as well; said here so that no policy change can take it away.
-        if any(ord(letter) < 32 or ord(letter) == 127 for letter in header + value):
-            raise ValueError(f"control character in header {header}")
-        message[header] = value
-    message.set_content(call.text, cte="base64" if not call.text.isascii() else None)
-    if call.html:
-        message.add_alternative(call.html, subtype="html", cte="base64" if not call.html.isascii() else None)
-    return message.as_bytes(policy=message.policy.clone(linesep="\r\n", max_line_length=78))
+    try:
+        for header, value in headers.items():
+            # EmailMessage refuses line ends as well; said here so that no change of policy can take it away.
+            if any(ord(letter) < 32 or ord(letter) == 127 for letter in header + value):
+                raise _BadLetter(550, "control character in a header")
+            message[header] = _whole(value)
+        text, html = _whole(call.text), _whole(call.html)
+        message.set_content(text, cte=_cte(text))
+        if html:
+            message.add_alternative(html, subtype="html", cte=_cte(html))
+        return message.as_bytes(policy=message.policy.clone(linesep="\r\n", max_line_length=78))
+    except (ValueError, IndexError, AttributeError) as error:
+        # email.headerregistry stumbles in several ways over values that are no headers.
+        raise error if isinstance(error, _BadLetter) else _BadLetter(550, "the letter cannot be written") from error
+
+
+def _recipient(call: MailCall) -> str:
+    return _mailbox(call.recipient, 553, "the recipient is not one e-mail address")
+
+
+def _mailbox(address: str, code: int, complaint: str) -> str:
+    """One bare address in ASCII (the domain as IDNA). Raises _BadLetter for anything else."""
+    local, _, domain = address.rpartition("@")
+    try:
+        ascii_address = f"{local}@{domain.encode('idna').decode()}"
+    except UnicodeError as error:
+        raise _BadLetter(code, complaint) from error
+    if not ascii_address.isascii() or not _ADDRESS.fullmatch(ascii_address):
+        raise _BadLetter(code, complaint)
+    return ascii_address
+
+
+def _whole(text: str) -> str:
+    """Without half characters, which no encoding can carry."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _cte(text: str) -> str | None:
+    """base64 for everything that is not plain English: 8-bit letters are mangled on the way now and then."""
+    return None if text.isascii() else "base64"
