@@ -73,4 +73,4 @@ class TemplateVariant(models.Model):
         constraints = [models.UniqueConstraint(fields=["template", "kind"], name="variant_one_per_kind")]
 
     def __str__(self) -> str:
-        return f"{self.template_id}: {self.get_kind_display()}"
+        return str(self.get_kind_display())

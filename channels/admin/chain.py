@@ -112,12 +112,21 @@ def _named_blank(field: Any, words: str) -> list[tuple[str, str]]:
     return [("", words), *((value, label) for value, label in field.choices if value)]
 
 
+class ChainForm(forms.ModelForm):
+    class Meta:
+        model = Chain
+        fields = ("name", "on_trouble")
+        labels = {"name": gettext_lazy("Title")}
+
+
 @admin.register(Chain)
 class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
-    list_display = ("name", "shown_steps", "shown_price")
+    list_display = ("shown_name", "shown_steps", "shown_price")
     search_fields = ("name",)
     fields = ("name", "on_trouble")
     inlines = (StepInline,)
+    form = ChainForm
+    compressed_fields = False
     list_before_template = "channels/admin/chain_list_before.html"
     change_form_outer_before_template = "channels/admin/chain_panel.html"
     warn_unsaved_form = True
@@ -130,6 +139,10 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chain]:
         found: QuerySet[Chain] = super().get_queryset(request).prefetch_related("steps__channel")
         return found
+
+    @display(description=gettext_lazy("Title"), ordering="name")
+    def shown_name(self, chain: Chain) -> str:
+        return chain.name
 
     @display(description=gettext_lazy("How it goes"))
     def shown_steps(self, chain: Chain) -> str:
@@ -148,7 +161,8 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         return price_words(Channel(price=sum(prices), currency=first.currency))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"presets": _presets(), "any_channel": Channel.objects.exists()}
+        fresh = not Chain.objects.exists()
+        context = {"presets": _presets() if fresh else [], "any_channel": not fresh or Channel.objects.exists()}
         return super().changelist_view(request, {**context, **(extra_context or {})})
 
     # ------------------------------------------------------------ form

@@ -29,7 +29,7 @@ from unfold.widgets import (
 )
 
 from cascade.vocabulary import AddressKind, ChargedOn
-from channels.admin.words import charged_words, price_words, provider_card
+from channels.admin.words import charged_words, money, plain_price, price_words, provider_card
 from channels.models import Channel, ChannelState
 from channels.providers.base import Capabilities
 from channels.providers.registry import provider_class, slugs
@@ -53,9 +53,19 @@ class ChannelForm(forms.ModelForm):
         ),
     )
 
+    base_url = forms.URLField(
+        label=gettext_lazy("Address of the API"),
+        required=False,
+        max_length=300,
+        assume_scheme="https",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text=gettext_lazy("Only for a regional or own host; empty: the provider's usual one."),
+    )
+
     class Meta:
         model = Channel
         fields = ("name", "enabled", "base_url", "price", "currency", "charged_on", "rate", "check_registration")
+        labels = {"name": gettext_lazy("Title")}
 
     provider_slug = ""
 
@@ -68,6 +78,7 @@ class ChannelForm(forms.ModelForm):
             except AccountError:
                 self.stored = {}
             self.fields["proxy"].initial = self.instance.proxy
+            self.initial["price"] = plain_price(self.instance.price)
         for one in config_fields(self.provider_slug):
             field = self.fields[PREFIX + one.name]
             if one.metadata.get("secret"):
@@ -160,7 +171,7 @@ def _form_field(one: dataclasses.Field[Any], hint: Any) -> forms.Field:
 class TestMessageForm(forms.Form):
     """“Send a test to me.”"""
 
-    address = forms.CharField(label=gettext_lazy("To"), max_length=200, widget=UnfoldAdminTextInputWidget())
+    address = forms.CharField(label=gettext_lazy("Recipient"), max_length=200, widget=UnfoldAdminTextInputWidget())
     text = forms.CharField(
         label=gettext_lazy("Text"),
         max_length=1000,
@@ -214,7 +225,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("Balance"))
     def shown_balance(self, channel: Channel) -> str:
         state = _state_of(channel)
-        return "—" if state is None or state.balance is None else f"{state.balance:.2f}"
+        return "—" if state is None or state.balance is None else money(state.balance, channel.currency)
 
     @display(description=gettext_lazy("Messages a second"), ordering="rate")
     def shown_rate(self, channel: Channel) -> str:
@@ -244,7 +255,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         return [
             (None, {"fields": ("name", "enabled")}),
             (_("Account at the provider"), {"fields": own}),
-            (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": _PRICE_HELP()}),
+            (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": price_help()}),
             (_("Pace"), {"fields": pace}),
             (_("Connection"), {"fields": ("base_url", "proxy"), "classes": ("collapse",)}),
         ]
@@ -411,6 +422,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
             "by_hand": capabilities.callback_set_by_hand,
             "has_balance": capabilities.balance,
+            "balance": money(state.balance, channel.currency) if state and state.balance is not None else "",
             "card": provider_card(channel.provider, capabilities),
             "price": price_words(channel) if channel.price else "",
             "charged": charged_words(channel.charged_on),
@@ -459,7 +471,8 @@ def _say(request: HttpRequest, verdict: checks.Verdict) -> None:
     messages.add_message(request, level, text)
 
 
-def _PRICE_HELP() -> str:  # noqa: N802 - a text, evaluated in the language of the request
+def price_help() -> str:
+    """What “charged when” means, each way in its own line."""
     rows = [f"{charged_words(one.value)}: {_(_CHARGED_HELP[one])}" for one in ChargedOn]
     return format_html("{}<br>{}<br>{}", *(row[:1].upper() + row[1:] for row in rows))
 

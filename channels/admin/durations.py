@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import INPUT_CLASSES, SELECT_CLASSES
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget
 
 UNITS: dict[str, timedelta] = {
     "days": timedelta(days=1),
@@ -30,7 +30,7 @@ class DurationWidget(forms.MultiWidget):
         number = forms.NumberInput(
             attrs={"class": " ".join(INPUT_CLASSES), "min": 1, "step": 1, "inputmode": "numeric"}
         )
-        unit = forms.Select(choices=LABELS, attrs={"class": " ".join(SELECT_CLASSES)})
+        unit = UnfoldAdminSelectWidget(choices=LABELS)
         super().__init__([number, unit], attrs)
 
     def decompress(self, value: Any) -> list[Any]:

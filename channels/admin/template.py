@@ -13,18 +13,19 @@ from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import Truncator
+from django.utils.translation import get_language, gettext_lazy, ngettext
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import display
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from cascade.vocabulary import ChannelKind
 from channels.admin.words import price_words
 from channels.models import Channel
 from channels.services import texts
-from contacts.selectors import known_variables
+from contacts.selectors import VARIABLES, attribute_keys
 from templates_app.links import LinkError, check_link
 from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
 from templates_app.rendering import TemplateError
@@ -50,12 +51,29 @@ class _TextsForm(forms.ModelForm):
 
 
 class TemplateForm(_TextsForm):
+    # Not a URLField: that one completes “salon.ru” to an address nobody typed, and clients would get it.
+    link = forms.CharField(
+        label=gettext_lazy("Link"),
+        required=False,
+        max_length=1000,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "url", "spellcheck": "false"}),
+        help_text=gettext_lazy("Where {link} leads; clicks are counted."),
+    )
+
     class Meta:
         model = MessageTemplate
         fields = ("name", "text", "link", "subject", "button")
+        labels = {"name": gettext_lazy("Title")}
+        # Help texts are HTML: the model's own would show an empty place where <name> stands.
+        help_texts = {
+            "text": gettext_lazy(
+                "A variable in braces is filled in for each person: {name}, or {name|friend} for people without a name."
+            )
+        }
+        widgets = {"text": UnfoldAdminTextareaWidget(attrs={"rows": 6})}
 
     def clean_link(self) -> str:
-        """M4: only honest http(s) addresses; Django's URL field has already taken the shape."""
+        """M4: only honest http(s) addresses."""
         link = str(self.cleaned_data["link"])
         if link:
             try:
@@ -76,6 +94,8 @@ class VariantForm(_TextsForm):
     class Meta:
         model = TemplateVariant
         fields = ("kind", "text", "subject", "button")
+        help_texts = {"text": gettext_lazy("Empty: the text of the template.")}
+        widgets = {"text": UnfoldAdminTextareaWidget(attrs={"rows": 4})}
 
 
 class VariantFormSet(BaseInlineFormSet):
@@ -104,7 +124,7 @@ class VariantInline(StackedInline):  # type: ignore[misc]
 @admin.register(MessageTemplate)
 class MessageTemplateAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     form = TemplateForm
-    list_display = ("name", "shown_text", "shown_kinds", "updated_at")
+    list_display = ("shown_name", "shown_text", "shown_kinds", "updated_at")
     search_fields = ("name", "text")
     inlines = (VariantInline,)
     fieldsets = (
@@ -122,6 +142,10 @@ class MessageTemplateAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("variants")
+
+    @display(description=gettext_lazy("Title"), ordering="name")
+    def shown_name(self, template: MessageTemplate) -> str:
+        return template.name
 
     @display(description=gettext_lazy("Text"))
     def shown_text(self, template: MessageTemplate) -> str:
@@ -145,7 +169,7 @@ class MessageTemplateAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc
         context = {
             "preview_url": reverse("admin:templates_app_messagetemplate_preview"),
             "preview_kinds": _kinds(),
-            "variable_names": sorted(known_variables()),
+            "variable_names": variable_names(),
         }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -246,6 +270,12 @@ def summary(found: texts.Preview, kind: ChannelKind) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def variable_names() -> list[str]:
+    """One name for each field of the card, in the reader's language, then the attributes in use."""
+    russian = (get_language() or "").startswith("ru")
+    return [aliases[-1 if russian else 0] for aliases in VARIABLES.values()] + sorted(attribute_keys())
 
 
 def _is_mostly_latin(text: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from cascade.vocabulary import ChannelKind, ChargedOn
+from cascade.vocabulary import ChannelKind, ChargedOn, Milestone
 from channels.models import Channel
 from channels.providers.base import Capabilities
 from channels.providers.registry import provider_class
@@ -45,9 +46,18 @@ def charged_words(value: str) -> str:
 
 def price_words(channel: Channel) -> str:
     """“4.80 ₽”; more decimals only where the price has them."""
-    price = channel.price.normalize()
-    places = max(2, -int(price.as_tuple().exponent))
-    return f"{number_format(channel.price, places)} {_SIGNS.get(channel.currency, channel.currency)}"
+    return money(channel.price, channel.currency)
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """An amount with its sign, at least two decimals."""
+    return f"{number_format(plain_price(amount))} {_SIGNS.get(currency, currency)}"
+
+
+def plain_price(amount: Decimal) -> Decimal:
+    """4.8000 -> 4.80, 0.0150 -> 0.015: two decimals at least, none that say nothing."""
+    places = max(2, -int(amount.normalize().as_tuple().exponent))
+    return amount.quantize(Decimal(1).scaleb(-places))
 
 
 def provider_card(slug: str, capabilities: Capabilities) -> dict[str, Any]:
@@ -58,7 +68,6 @@ def provider_card(slug: str, capabilities: Capabilities) -> dict[str, Any]:
     if possible:
         labels = ", ".join(chains.milestone_label(one) for one in possible)
         lines.append(_("We learn: %(milestones)s") % {"milestones": labels})
-    lines.append(charged_words(capabilities.charged_on.value).capitalize())
     if capabilities.ttl is not None:
         lines.append(
             _("An undelivered message dies after %(minimum)s to %(maximum)s, as you choose")
@@ -67,7 +76,7 @@ def provider_card(slug: str, capabilities: Capabilities) -> dict[str, Any]:
                 "maximum": chains.say_duration(capabilities.ttl.maximum),
             }
         )
-    elif capabilities.recall:
+    elif capabilities.recall and Milestone.DELIVERED in possible:
         lines.append(_("An undelivered message can be taken back"))
     else:
         lines.append(_("A late message cannot be stopped"))

@@ -97,6 +97,9 @@ _DOUBLE = gettext_noop(
     "“%(channel)s” can neither limit a message's life nor take it back: after %(wait)s the next message goes out, and "
     "a person who comes online later gets both."
 )
+_DOUBLE_BLIND = gettext_noop(
+    "“%(channel)s” does not tell whether a message arrived: who read it without an answer gets the next one as well."
+)
 _ORDER = gettext_noop("The second wait must be for more than the first: “%(then)s” comes before “%(first)s”.")
 _TWICE = gettext_noop("The channel “%(channel)s” stands in the chain more than once.")
 _DEARER_FIRST = gettext_noop(
@@ -166,7 +169,8 @@ def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[P
     risk, _reason = double_risk(rung)
     if risk is Risk.POSSIBLE and rung.expect:
         params = {"channel": rung.channel_name, "wait": say_duration(rung.wait)}
-        yield Problem(Level.WARNING, _DOUBLE, params, index, "wait")
+        message = _DOUBLE_BLIND if rung.capabilities.recall else _DOUBLE
+        yield Problem(Level.WARNING, message, params, index, "wait")
     if rung.price > following.price:
         params = {"channel": rung.channel_name, "next": following.channel_name}
         yield Problem(Level.WARNING, _DEARER_FIRST, params, index, "channel")
@@ -179,6 +183,9 @@ class Risk(StrEnum):
 
 _DIES = gettext_noop("An undelivered message dies at the provider when the wait ends, before the next one goes out.")
 _RECALLED = gettext_noop("An undelivered message is taken back before the next one goes out.")
+_RECALLED_BLIND = gettext_noop(
+    "The message is taken back before the next one goes out, but nobody can tell whether it had been read by then."
+)
 _STAYS = gettext_noop("An undelivered message stays at the provider and may still arrive after the next one.")
 _TTL_LONGER = gettext_noop("The provider keeps the message longer than the wait.")
 
@@ -190,7 +197,9 @@ def double_risk(step: Rung | ChainStep) -> tuple[Risk, str]:
     if ttl is not None and ttl.minimum <= rung.wait:
         return Risk.EXCLUDED, _DIES
     if rung.capabilities.recall:
-        return Risk.EXCLUDED, _RECALLED
+        if Milestone.DELIVERED in reportable(rung.capabilities):
+            return Risk.EXCLUDED, _RECALLED
+        return Risk.POSSIBLE, _RECALLED_BLIND
     return Risk.POSSIBLE, _STAYS if ttl is None else _TTL_LONGER
 
 

@@ -13,16 +13,17 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const value = (id) => (document.getElementById(id) || { value: "" }).value;
 
-  // The variant of this kind, field by field; an empty field inherits, as in templates_app.services.resolve.
-  const inherited = (field) => {
+  // The field a kind's text comes from: its variant's, or the template's where that is empty or missing,
+  // as in templates_app.services.resolve.
+  const source = (kind, field) => {
     for (const select of document.querySelectorAll("select[id^=id_variants-][id$=-kind]")) {
       const prefix = select.id.slice(0, -"kind".length);
       const gone = document.getElementById(`${prefix}DELETE`);
-      if (select.value === kinds.value && !prefix.includes("__prefix__") && !(gone && gone.checked)) {
-        return value(prefix + field) || value(`id_${field}`);
-      }
+      if (select.value !== kind || prefix.includes("__prefix__") || (gone && gone.checked)) continue;
+      const own = document.getElementById(prefix + field);
+      if (own && own.value) return own;
     }
-    return value(`id_${field}`);
+    return document.getElementById(`id_${field}`);
   };
 
   const line = (tag, className, content) => {
@@ -32,19 +33,19 @@ document.addEventListener("DOMContentLoaded", () => {
     return element;
   };
 
+  // The count stands under the field it counts; the people stand in the card below.
+  const count = line("div", "", "");
+  count.setAttribute("aria-live", "polite");
+
   const show = (answer) => {
     out.replaceChildren();
-    if (answer.error) {
-      const error = line("p", "cascade-live", answer.error.message);
-      error.dataset.level = "error";
-      out.append(error);
-      return;
-    }
-    for (const one of answer.summary) {
+    count.replaceChildren();
+    for (const one of answer.error ? [{ level: "error", text: answer.error.message }] : answer.summary) {
       const row = line("p", "cascade-live", one.text);
       if (one.level) row.dataset.level = one.level;
-      out.append(row);
+      count.append(row);
     }
+    if (answer.error) return;
     for (const sample of answer.samples) {
       const card = line("div", "bg-base-50 dark:bg-base-800 mt-4 p-3 rounded-default", "");
       card.append(line("p", "text-sm font-semibold", sample.who));
@@ -62,9 +63,10 @@ document.addEventListener("DOMContentLoaded", () => {
 
   const ask = async () => {
     const number = ++asked;
-    if (!text.value.trim()) { out.replaceChildren(); return; }
+    if (!text.value.trim()) { out.replaceChildren(); count.replaceChildren(); return; }
     const body = { kind: kinds.value, link: value("id_link") };
-    for (const field of ["text", "subject", "button"]) body[field] = inherited(field);
+    for (const field of ["text", "subject", "button"]) body[field] = source(kinds.value, field).value;
+    source(kinds.value, "text").after(count);
     try {
       const response = await fetch(box.dataset.url, {
         method: "POST",
@@ -82,6 +84,23 @@ document.addEventListener("DOMContentLoaded", () => {
   const soon = () => { clearTimeout(timer); timer = setTimeout(ask, 300); };
   document.addEventListener("input", (event) => { if (event.target.closest("form, #template-preview")) soon(); });
   document.addEventListener("change", soon);
+
+  // Who types in a text wants to see that text: the kind follows the field.
+  document.addEventListener("focusin", (event) => {
+    if (event.target.tagName !== "TEXTAREA" || source(kinds.value, "text") === event.target) return;
+    const options = [...kinds.options];
+    const select = document.getElementById(`${event.target.id.slice(0, -"text".length)}kind`);
+    if (select && select.value) {
+      if (!options.some((option) => option.value === select.value)) {
+        kinds.add(new Option(select.selectedOptions[0].text, select.value));
+      }
+      kinds.value = select.value;
+    } else if (event.target === text) {
+      const shared = options.find((option) => source(option.value, "text") === text);
+      if (shared) kinds.value = shared.value;
+    }
+    soon();
+  });
 
   for (const button of document.querySelectorAll("[data-variable]")) {
     button.addEventListener("click", () => {
