@@ -342,6 +342,8 @@ LOGGING = {
         # Django's own handlers would print around the filter.
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        # Four lines for each login otherwise.
+        "axes": {"level": "WARNING"},
         # One line per tick and second otherwise.
         "celery.beat": {"level": "WARNING"},
         "django_celery_beat": {"level": "WARNING"},
