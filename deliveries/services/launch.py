@@ -15,6 +15,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from campaigns.models import Campaign, CampaignStatus
 from campaigns.selectors import audience, audience_variables
@@ -113,20 +114,16 @@ def create_delivery(
     key of its own. `not_after`: the moment after which it makes no sense (a visit starts). The caller enqueues.
     """
     key = dedup_key or f"once:{uuid.uuid4()}"
-    created = Delivery.objects.bulk_create(
-        [
-            Delivery(
-                plan=plan,
-                contact_id=contact_id,
-                dedup_key=key,
-                variables=dict(variables or {}),
-                state=DeliveryState.WAITING,
-                priority=SERVICE_PRIORITY if plan.purpose == Purpose.SERVICE else BULK_PRIORITY,
-                due_at=plan.created_at,
-                not_after=not_after,
-            )
-        ],
-        ignore_conflicts=True,
+    delivery, new = Delivery.objects.get_or_create(
+        dedup_key=key,
+        defaults={
+            "plan": plan,
+            "contact_id": contact_id,
+            "variables": dict(variables or {}),
+            "state": DeliveryState.WAITING,
+            "priority": SERVICE_PRIORITY if plan.purpose == Purpose.SERVICE else BULK_PRIORITY,
+            "due_at": Now(),
+            "not_after": not_after,
+        },
     )
-    found = Delivery.objects.only("pk", "created_at").get(dedup_key=key)
-    return found.pk, created[0].pk == found.pk
+    return delivery.pk, new

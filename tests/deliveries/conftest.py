@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils.timezone import now
 
 from campaigns.models import Campaign, CampaignStatus
 from cascade.vocabulary import Purpose
 from channels.models import Chain, ChainStep, Channel
 from channels.services.accounts import create_channel
 from contacts.models import ConsentState, Contact, ContactList, ListMember
+from deliveries.services.send.pump import close_runtime
 from templates_app.models import MessageTemplate
+from tests.plugins.processes import Processes
 
 
 @dataclass
@@ -65,7 +68,12 @@ class Shop:
         template, _ = MessageTemplate.objects.get_or_create(
             name="Привет", defaults={"text": "Здравствуйте, {name|друг}!"}
         )
-        fields = {"purpose": Purpose.MARKETING.value, "status": CampaignStatus.LAUNCHING, **fields}
+        fields = {
+            "purpose": Purpose.MARKETING.value,
+            "status": CampaignStatus.LAUNCHING,
+            "launched_at": now(),
+            **fields,
+        }
         campaign = Campaign.objects.create(name="Рассылка", chain=chain, template=template, **fields)
         campaign.lists.add(people)
         return campaign
@@ -74,3 +82,11 @@ class Shop:
 @pytest.fixture
 def shop() -> Shop:
     return Shop()
+
+
+@pytest.fixture
+def live_shop(processes: Processes, shop: Shop) -> Iterator[Shop]:
+    """A shop whose channels reach the emulator, and whose callbacks come back through a web process."""
+    shop.emulator = processes.emulator().url
+    yield shop
+    close_runtime()
