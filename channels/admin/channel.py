@@ -149,9 +149,10 @@ def form_for(slug: str) -> type[ChannelForm]:
 
 def _form_field(one: dataclasses.Field[Any], hint: Any) -> forms.Field:
     has_default = one.default is not dataclasses.MISSING
+    label, about = one.metadata.get("label") or one.name, one.metadata.get("help_text")
     common: dict[str, Any] = {
-        "label": _(one.metadata.get("label") or one.name),
-        "help_text": _(one.metadata["help_text"]) if one.metadata.get("help_text") else "",
+        "label": _(label),
+        "help_text": _(about) if about else "",
         "required": not has_default,
         "initial": one.default if has_default else None,
     }
@@ -322,6 +323,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         return [
             path("<int:pk>/check/", wrap(require_POST(self.check_now)), name="channels_channel_check_now"),
             path("<int:pk>/balance/", wrap(require_POST(self.balance_now)), name="channels_channel_balance"),
+            path("<int:pk>/receipts/", wrap(require_POST(self.receipts_here)), name="channels_channel_receipts"),
             path("<int:pk>/switch/", wrap(require_POST(self.switch)), name="channels_channel_switch"),
             path("<int:pk>/test/", wrap(self.send_test), name="channels_channel_test"),
             *super().get_urls(),
@@ -335,6 +337,11 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     def balance_now(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = self._mine(request, pk)
         _say(request, checks.ask_balance(channel))
+        return HttpResponseRedirect(_change_url(channel))
+
+    def receipts_here(self, request: HttpRequest, pk: int) -> HttpResponse:
+        channel = self._mine(request, pk)
+        _say(request, checks.connect_receipts(channel))
         return HttpResponseRedirect(_change_url(channel))
 
     def switch(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -145,7 +145,7 @@ def callback_url(channel: Channel) -> str:
     The door is the engine's and the engine is above us, so it is found by name.
     """
     try:
-        return f"{settings.PUBLIC_BASE_URL}{reverse('provider_callback', args=[channel.callback_secret])}"
+        return f"{settings.PUBLIC_BASE_URL}{reverse('public:callback', args=[channel.pk, channel.callback_secret])}"
     except NoReverseMatch:
         return ""
 

@@ -237,7 +237,7 @@ def say_step(rung: Rung, *, last: bool = False) -> str:
         "milestone": milestone_label(rung.expect) if rung.expect else "",
     }
     if not rung.expect:
-        return (_("%(channel)s") if last else _("%(channel)s, then go on after %(wait)s")) % params
+        return rung.channel_name if last else _("%(channel)s, then go on after %(wait)s") % params
     if rung.then_expect and rung.then_wait:
         params |= {"then": milestone_label(rung.then_expect), "then_wait": say_duration(rung.then_wait)}
         return _("%(channel)s, wait %(wait)s for “%(milestone)s”, from then %(then_wait)s more for “%(then)s”") % params

@@ -52,6 +52,10 @@ _NO_CONNECTION = gettext_noop(
 )
 _NO_ANSWER = gettext_noop("The provider did not answer in time (%(detail)s). Try again in a minute.")
 _NO_BALANCE = gettext_noop("This provider has no question about the balance.")
+_BY_HAND = gettext_noop("This provider takes the address only by hand: paste it in its cabinet.")
+_NEEDS_HTTPS = gettext_noop(
+    "Providers deliver receipts only to a public https address. Set PUBLIC_BASE_URL to one and restart."
+)
 _NOTHING_TO_ASK = gettext_noop("This provider has nothing to check without sending a message.")
 _SENT = gettext_noop("The provider took the message. If it does not arrive, look at its cabinet: number %(id)s.")
 _UNKNOWN = gettext_noop(
@@ -88,6 +92,22 @@ def self_test(channel: Channel) -> Verdict:
     if state is not None and state.trouble != FailureClass.BALANCE:
         health.note_recovered(channel.pk)
     return verdict
+
+
+def connect_receipts(channel: Channel) -> Verdict:
+    """Tell the provider to send receipts and replies to this server, where it can be told by API."""
+    url = accounts.callback_url(channel)
+    if not url.startswith("https://"):
+        return Verdict(False, _NEEDS_HTTPS)
+    try:
+        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
+    except AccountError as error:
+        return Verdict(False, error.message, dict(error.params))
+    call = adapter.build_callback_setup(url)
+    if call is None:
+        return Verdict(False, _BY_HAND)
+    (answer,) = _ask([call], proxy)
+    return _verdict(adapter.read_callback_setup(call, answer), answer, adapter)
 
 
 def ask_balance(channel: Channel) -> Verdict:

@@ -15,8 +15,8 @@ from templates_app import segments
 from templates_app.segments import Segments
 from templates_app.services import Text, prepare, validate_text
 
-#: How long the engine's short links are; the preview shows one of this length, so that the count is right.
-SAMPLE_PATH = "/l/AbCdEfGh"
+#: Stands in the preview where a message's own reference will be: as long as one, so that the count is right.
+SAMPLE_REF = "AbCdEfGhIjKlMnOpQrStUv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def preview(text: Text, kind: ChannelKind | str, base_url: str, people: int = 3)
         if lacking:
             samples.append(Sample(who, "", missing=tuple(lacking)))
             continue
-        made = prepared.render(one, link=base_url + SAMPLE_PATH, unsubscribe=base_url + SAMPLE_PATH)
+        made = prepared.render(one, link=f"{base_url}/l/{SAMPLE_REF}", unsubscribe=f"{base_url}/u/{SAMPLE_REF}")
         counted = segments.count(made.text) if counts else None
         samples.append(Sample(who, made.text, made.subject, segments=counted))
     written = [one for one in samples if not one.missing]
