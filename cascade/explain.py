@@ -69,6 +69,7 @@ REASON_TEXT: Mapping[Reason, str] = {
     Reason.PAUSED: gettext_noop("Paused."),
     Reason.RETRY_LATER: gettext_noop("Step %(step)s will be tried again at %(until)s."),
     Reason.CHANNEL_ON_HOLD: gettext_noop("Step %(step)s waits: the %(kind)s account cannot send now."),
+    Reason.SPEED_LIMIT: gettext_noop("Step %(step)s waits for its turn: the speed of this campaign is limited."),
     Reason.IN_FLIGHT: gettext_noop("Step %(step)s is being sent."),
     # sending
     Reason.FIRST_STEP: gettext_noop("Step %(step)s goes out (%(kind)s)."),

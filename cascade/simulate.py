@@ -23,7 +23,7 @@ from cascade.actions import Finish, Send, Skip
 from cascade.events import Accepted, Called, Event, Failed, Reported, Unknown
 from cascade.machine import apply, give_up_at, settle
 from cascade.plan import Plan
-from cascade.state import Phase, State
+from cascade.state import Phase, State, StepState
 from cascade.vocabulary import ChargedOn, FailureClass, Milestone, Outcome, Reason
 
 _ZERO = timedelta(0)
@@ -152,9 +152,10 @@ def run(
     people = [Person()] * population if isinstance(population, int) else population
     models = [channels[step.channel_id] for step in plan.steps]
     report = Report(0, Counter(), [StepReport(step.channel_id) for step in plan.steps], 0, [])
+    untouched = State.fresh(len(plan.steps)).steps
     chance = random.Random(seed)
     for person in people:
-        _count(report, models, *_walk(plan, models, person, chance, start, report))
+        _count(report, models, *_walk(plan, models, untouched, person, chance, start, report))
     report.durations.sort()
     for model, step in zip(models, report.steps, strict=True):
         step.cost = model.price * step.charged
@@ -164,6 +165,7 @@ def run(
 def _walk(
     plan: Plan,
     models: Sequence[ChannelModel],
+    untouched: tuple[StepState, ...],
     person: Person,
     chance: random.Random,
     start: datetime,
@@ -175,7 +177,7 @@ def _walk(
         if model.addressed < 1.0 and chance.random() >= model.addressed:
             unreachable.setdefault(index, Reason.NO_ADDRESS)
     state = State(
-        State.fresh(len(plan.steps)).steps,
+        untouched,
         unreachable=unreachable,
         zone=person.zone,
         deadline=person.deadline,

@@ -1,4 +1,3 @@
-# ruff: noqa: N802 - a test is named after the rule it holds: R7, not r7
 """Delays: growing, bounded, never earlier than asked."""
 
 from __future__ import annotations

@@ -1,4 +1,3 @@
-# ruff: noqa: N802 - a test is named after the rule it holds: R7, not r7
 """Each rule of docs (cascade.md), by number. What a test says is what the rule says."""
 
 from __future__ import annotations
@@ -756,6 +755,13 @@ def test_R13_floors_are_paid_by_those_who_have_more():
     walk = Walk(plan, deadline=TEN + HOUR).send()
     answer = walk.look()
     assert isinstance(answer, Wait) and timedelta(0) <= TEN + 40 * MINUTE - answer.until < SECOND
+
+
+def test_R13_a_last_resort_that_waits_for_nothing_still_gets_its_time():
+    walk = Walk(chain(step(), by_time(K.TELEGRAM, timedelta(0))), deadline=TEN + 10 * MINUTE).send()
+    answer = walk.ask()
+    assert isinstance(answer, Wait) and timedelta(0) <= TEN + 9 * MINUTE - answer.until < SECOND
+    assert walk.at("10:09").ask() == Send(1, R.PREVIOUS_STEP_LEFT)
 
 
 def test_R13_steps_that_will_be_skipped_take_no_time():

@@ -1,4 +1,3 @@
-# ruff: noqa: N802 - a test is named after the rule it holds: R7, not r7
 """Quiet hours and the clock that stops at night: tables for the days that matter, properties for the rest."""
 
 from __future__ import annotations
