@@ -337,3 +337,12 @@ def test_R19_a_campaign_keeps_its_own_pace(processes: Processes, live_shop: Shop
     assert len(requests_of(live_shop)) == 1
     assert Delivery.objects.filter(wait_reason="speed_limit").count() >= 16
     assert campaign.pk
+
+
+def test_a_text_refused_again_and_again_pauses_its_campaign(processes: Processes, live_shop: Shop) -> None:
+    sms = live_shop.sms(rate=10.0)
+    campaign = live_shop.campaign(live_shop.chain(sms, wait=LONG), live_shop.people(60, ending=10))
+    run_until(processes, lambda: Campaign.objects.get(pk=campaign.pk).status == CampaignStatus.PAUSED)
+    campaign.refresh_from_db()
+    assert campaign.status_reason == "message_refused"
+    assert Attempt.objects.filter(failure="message_permanent").count() < 60

@@ -16,7 +16,10 @@ from decimal import Decimal
 from itertools import groupby
 
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 
+from campaigns.models import Campaign
+from campaigns.services.lifecycle import pause
 from cascade.actions import Wait
 from cascade.backoff import poll_delay, retry_delay
 from cascade.machine import settle
@@ -33,6 +36,8 @@ from deliveries.snapshots import AttemptFacts, Surroundings, build_state, frozen
 
 #: Outcomes of an attempt that are certain not to have cost anything.
 _FREE = frozenset(FailureClass) - {FailureClass.OUTCOME_UNKNOWN}
+#: Refusals of one text in a row, without one acceptance, that pause its campaign.
+REFUSALS_TO_PAUSE = 20
 #: How long a channel that said "too fast" without a figure is left alone.
 _BREATH = timedelta(seconds=1)
 
@@ -95,6 +100,7 @@ def record(done: Sequence[Done]) -> int:
     with transaction.atomic():
         due_now = _record(done)
     _tell_channels(done)
+    _tell_campaigns(done)
     return due_now
 
 
@@ -300,3 +306,25 @@ def _tell_channels(done: Sequence[Done]) -> None:
         if limited:
             pause = max((result.retry_after or _BREATH for result in limited), default=_BREATH)
             slow_down(channel_id, database_now() + max(pause, _BREATH))
+
+
+def _tell_campaigns(done: Sequence[Done]) -> None:
+    """A text that a provider refuses again and again pauses its campaign before it burns the whole list."""
+    refused: dict[int, int] = defaultdict(int)
+    accepted: set[int] = set()
+    for one in done:
+        campaign_id = one.item.row.campaign_id
+        if campaign_id is None:
+            continue
+        if isinstance(one.result, Accepted):
+            accepted.add(campaign_id)
+        elif one.result.failure is FailureClass.MESSAGE_PERMANENT:
+            refused[campaign_id] += 1
+    if accepted:
+        Campaign.objects.filter(pk__in=accepted, message_refusals__gt=0).update(message_refusals=0)
+    for campaign_id, count in refused.items():
+        if campaign_id in accepted:
+            continue
+        Campaign.objects.filter(pk=campaign_id).update(message_refusals=F("message_refusals") + count)
+        if Campaign.objects.filter(pk=campaign_id, message_refusals__gte=REFUSALS_TO_PAUSE).exists():
+            pause(campaign_id, reason="message_refused")
