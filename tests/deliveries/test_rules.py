@@ -341,7 +341,10 @@ def test_R19_a_campaign_keeps_its_own_pace(processes: Processes, live_shop: Shop
 
 def test_a_text_refused_again_and_again_pauses_its_campaign(processes: Processes, live_shop: Shop) -> None:
     sms = live_shop.sms(rate=10.0)
-    campaign = live_shop.campaign(live_shop.chain(sms, wait=LONG), live_shop.people(60, ending=10))
+    people = live_shop.people(60)
+    phones = list(Contact.objects.values_list("phone", flat=True))
+    tell(live_shop.emulator, "rules", provider="smsc", recipients=phones, answer="bad_parameters")
+    campaign = live_shop.campaign(live_shop.chain(sms, wait=LONG), people)
     run_until(processes, lambda: Campaign.objects.get(pk=campaign.pk).status == CampaignStatus.PAUSED)
     campaign.refresh_from_db()
     assert campaign.status_reason == "message_refused"
