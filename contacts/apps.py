@@ -3,7 +3,7 @@ from django.contrib.postgres.indexes import OpClass
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Collate
 from django.db.models.indexes import IndexExpression
-from django.db.models.signals import pre_save
+from django.db.models.signals import post_migrate, pre_save
 from django.utils.translation import gettext_lazy as _
 
 
@@ -18,6 +18,8 @@ class ContactsConfig(AppConfig):
         # written as wrong SQL. Repeating it is harmless.
         IndexExpression.register_wrappers(OrderBy, OpClass, Collate)
         from contacts import checks  # noqa: F401, PLC0415  models must be loaded first
+        from contacts.schedule import ensure_ticks  # noqa: PLC0415  models must be loaded first
         from contacts.services.suppressions import guard_new_contact  # noqa: PLC0415  models must be loaded first
 
         pre_save.connect(guard_new_contact, sender="contacts.Contact", dispatch_uid="contacts.stop_list")
+        post_migrate.connect(ensure_ticks, sender=self, dispatch_uid="contacts.ticks")

@@ -5,25 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, register
-from django.core.checks import Warning as CheckWarning
 from django.db import DatabaseError
 
 from contacts.models import Suppression
 from contacts.services import suppressions
-
-
-@register(Tags.security)
-def stop_list_has_its_own_key(**_: Any) -> list[CheckMessage]:
-    """W001: the stop-list depends on SECRET_KEY, which everybody expects to be able to rotate."""
-    if suppressions.has_own_key():
-        return []
-    return [
-        CheckWarning(
-            "SUPPRESSION_KEY is not set: the stop-list is keyed by SECRET_KEY and would be lost with its rotation.",
-            hint="Set SUPPRESSION_KEY once, before the first address is stopped, and never change it.",
-            id="contacts.W001",
-        )
-    ]
 
 
 @register(Tags.database)

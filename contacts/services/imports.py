@@ -625,6 +625,13 @@ def remove_file(job: ImportJob) -> None:
             path.unlink(missing_ok=True)
 
 
+def discard(job: ImportJob) -> None:
+    """Delete the record of an import with its file and its read rows; the contacts stay."""
+    _forget_staging(job)
+    remove_file(job)
+    job.delete()
+
+
 def rejects_of(job: ImportJob) -> Iterable[ImportReject]:
     """Return the rejected rows in the order of the file, without loading them all."""
     return job.rejects.order_by("line", "pk").iterator(chunk_size=5000)

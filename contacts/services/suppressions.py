@@ -27,7 +27,6 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
-from django.utils.crypto import salted_hmac
 
 from cascade.vocabulary import AddressKind
 from contacts.models import Contact, ContactAddress, Suppression, SuppressionScope
@@ -88,20 +87,9 @@ class Stopped:
     contact_ids: tuple[int, ...]
 
 
-def has_own_key() -> bool:
-    """Say whether SUPPRESSION_KEY is configured (see contacts.checks)."""
-    return bool(getattr(settings, "SUPPRESSION_KEY", ""))
-
-
 def _key() -> bytes:
-    """Return the 32 bytes the addresses are hashed with.
-
-    Without SUPPRESSION_KEY it is derived from SECRET_KEY; contacts.checks says so at every start, because then
-    SECRET_KEY can never be rotated without losing the stop-list.
-    """
-    if has_own_key():
-        return hashlib.sha256(b"cascade.suppression:" + str(settings.SUPPRESSION_KEY).encode()).digest()
-    return salted_hmac("cascade.suppression", b"key", algorithm="sha256").digest()
+    """Return the 32 bytes the addresses are hashed with. Not SECRET_KEY: that one is meant to be rotated."""
+    return hashlib.sha256(b"cascade.suppression:" + str(settings.SUPPRESSION_KEY).encode()).digest()
 
 
 def key_fingerprint() -> str:
