@@ -82,6 +82,11 @@ class EmptyValue:
     people: int
     examples: tuple[str, ...]
 
+    @property
+    def braced(self) -> str:
+        """As it stands in the text."""
+        return f"{{{self.name}}}"
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -106,6 +111,12 @@ class TextPreview:
     @property
     def label(self) -> str:
         return str(KindChoices(self.kind.value).label)
+
+    @property
+    def examples(self) -> list[Example]:
+        """One where both are the same."""
+        same = self.typical.rendered == self.longest.rendered
+        return [self.typical] if same else [self.typical, self.longest]
 
 
 @dataclass(frozen=True, slots=True)
