@@ -380,8 +380,11 @@ class Seam:
         return url.update_query(call.query) if call.query else url
 
     def _through_proxy(self, proxy: str, url: URL, options: dict[str, Any]) -> Mapping[str, str]:
-        """Adds the proxy and returns its login. The proxy resolves names, so only literal addresses and local names can be refused here;
-        the proxy's own address passes the guard like any other."""
+        """Adds the proxy to the options and returns its login.
+
+        The proxy resolves names, so only literal addresses and local names can be refused here; the proxy's own
+        address passes the guard like any other.
+        """
         known = self._proxies.get(proxy)
         if known is None:
             known = self._proxies[proxy] = _Proxy.parse(proxy)
@@ -439,6 +442,8 @@ def _said(error: BaseException) -> str:
         return "no connection in time"
     if isinstance(error, TimeoutError):
         return "no answer in time"
+    if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
+        return f"{name}: connection lost"  # aiohttp's own text repeats the address
     text = cause.strerror if isinstance(cause, OSError) and isinstance(cause.strerror, str) else ""
     return f"{name}: {redact(text)[:150]}" if text else name
 

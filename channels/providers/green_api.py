@@ -160,7 +160,7 @@ class GreenApiWhatsApp(Provider):
         if lost is not None:
             return lost
         if answer.status == 200 and not answer.truncated:
-            message_id = wire.scalar(wire.get_dict(wire.parse_json(answer.body)).get("idMessage"))
+            message_id = wire.ident(wire.get_dict(wire.parse_json(answer.body)).get("idMessage"))
             if message_id:
                 return [Accepted(ref, message_id) for ref in call.refs]
         failure, reason = self._error(answer)
@@ -197,11 +197,11 @@ class GreenApiWhatsApp(Provider):
         if answer.no_answer is not None or answer.status != 200 or answer.truncated or not isinstance(call, HttpCall):
             return []
         body, asked = wire.get_dict(wire.parse_json(answer.body)), wire.get_dict(call.json)
-        message_id, status = wire.scalar(asked.get("idMessage")), wire.scalar(body.get("statusMessage"))
+        message_id, status = wire.ident(asked.get("idMessage")), wire.ident(body.get("statusMessage"))
         if not status or wire.scalar(body.get("idMessage")) not in {"", message_id}:
             return []
         # getMessage tells when the message was written, not when it got its status.
-        report = self._report(status, message_id, _phone(wire.scalar(asked.get("chatId"))), "", None)
+        report = self._report(status, message_id, _phone(wire.ident(asked.get("chatId"))), "", None)
         return [_with_ref(report, call.refs[0] if call.refs else "")]
 
     def _report(self, status: str, message_id: str, phone: str, description: str, at: Any) -> StatusReport:
@@ -234,7 +234,7 @@ class GreenApiWhatsApp(Provider):
             raise ValueError("not a JSON object")
         if "typeWebhook" not in body and isinstance(body.get("body"), dict):
             body = body["body"]
-        kind = wire.scalar(body.get("typeWebhook"))
+        kind = wire.scrub(wire.scalar(body.get("typeWebhook")), self._secrets)
         if not kind:
             raise ValueError("no typeWebhook")
         if kind == "outgoingMessageStatus":
@@ -244,9 +244,9 @@ class GreenApiWhatsApp(Provider):
         if kind in {"outgoingMessageReceived", "outgoingAPIMessageReceived"}:
             return []  # copies of what we sent: nothing we do not know
         at = wire.moment(body.get("timestamp"))
-        stamp = wire.scalar(body.get("timestamp"))
+        stamp = wire.ident(body.get("timestamp"))
         if kind == "stateInstanceChanged":
-            state = wire.scalar(body.get("stateInstance"))
+            state = wire.scrub(wire.scalar(body.get("stateInstance")), self._secrets)
             bad = state in STATES and not STATES[state][0]
             return [
                 StatusReport(
@@ -259,13 +259,13 @@ class GreenApiWhatsApp(Provider):
             ]
         if kind == "quotaExceeded":
             return [StatusReport(event_key=f"quota:{stamp}", raw=kind, failure=FailureClass.BALANCE, at=at)]
-        return [StatusReport(event_key=f"{wire.scrub(kind)}:{stamp}", raw=wire.scrub(kind, self._secrets), at=at)]
+        return [StatusReport(event_key=f"{kind}:{stamp}", raw=kind, at=at)]
 
     def _read_status(self, body: dict[str, Any]) -> list[CallbackItem]:
-        message_id, status = wire.scalar(body.get("idMessage")), wire.scalar(body.get("status"))
+        message_id, status = wire.ident(body.get("idMessage")), wire.ident(body.get("status"))
         if not message_id or not status:
             raise ValueError("a status without a message")
-        phone = _phone(wire.scalar(body.get("chatId")))
+        phone = _phone(wire.ident(body.get("chatId")))
         report = self._report(
             wire.scrub(status, self._secrets),
             message_id,
@@ -279,15 +279,15 @@ class GreenApiWhatsApp(Provider):
         return [report]
 
     def _read_inbound(self, body: dict[str, Any]) -> list[CallbackItem]:
-        message_id = wire.scalar(body.get("idMessage"))
-        chat = wire.scalar(wire.get_dict(body, "senderData").get("chatId"))
+        message_id = wire.ident(body.get("idMessage"))
+        chat = wire.ident(wire.get_dict(body, "senderData").get("chatId"))
         if not message_id or not chat:
             raise ValueError("an incoming message without a sender")
         phone = _phone(chat)
         data = wire.get_dict(body, "messageData")
         if not phone or wire.scalar(data.get("typeMessage")) == "reactionMessage":
             return []  # a group, or a smiley under a message: nobody answered us
-        quoted = wire.scalar(wire.get_dict(data, "quotedMessage").get("stanzaId"))
+        quoted = wire.ident(wire.get_dict(data, "quotedMessage").get("stanzaId"))
         return [
             Inbound(
                 event_key=f"in:{message_id}",
@@ -321,7 +321,7 @@ class GreenApiWhatsApp(Provider):
         if answer.status != 200 or not isinstance(exists, bool):
             return []
         state = AddressState.REACHABLE if exists else AddressState.NOT_REGISTERED
-        return [AddressChange(address, state, resolved=wire.scalar(body.get("chatId")) if exists else "")]
+        return [AddressChange(address, state, resolved=wire.ident(body.get("chatId")) if exists else "")]
 
     def build_recall(self, message: SentMessage) -> Call | None:
         if not message.provider_message_id:
@@ -416,7 +416,7 @@ def _text(data: dict[str, Any]) -> str:
         ("templateButtonReplyMessage", "selectedDisplayText"),
         ("interactiveButtonsResponse", "selectedDisplayText"),
     ):
-        text = wire.scalar(wire.get_dict(data, part).get(name))
+        text = wire.prose(wire.get_dict(data, part).get(name))
         if text:
             return text
     return ""

@@ -228,7 +228,7 @@ class Smsc(Provider):
         code = wire.number(body.get("error_code"))
         if code is not None or "error" in body:
             return self._refused(call, answer, code, body)
-        message_id = wire.scalar(body.get("id"))
+        message_id = wire.ident(body.get("id"))
         if answer.status != 200 or not message_id:
             return wire.by_status_results(call, answer, self._secrets)
         if len(call.refs) == 1:
@@ -293,7 +293,7 @@ class Smsc(Provider):
         by_pair = {(message_id, _digits(phone)): ref for message_id, phone, ref in asked}
         reports: list[StatusReport] = []
         for index, row in enumerate(rows):
-            message_id, phone = wire.scalar(row.get("id")), wire.scalar(row.get("phone"))
+            message_id, phone = wire.ident(row.get("id")), wire.ident(row.get("phone"))
             if message_id and phone:
                 ref = by_pair.get((message_id, _digits(phone)), "")
             elif len(rows) == len(asked):
@@ -305,7 +305,7 @@ class Smsc(Provider):
         return reports
 
     def _report(self, row: dict[str, Any], message_id: str, phone: str, ref: str) -> StatusReport:
-        raw, err = wire.scalar(row.get("status")).strip(), wire.number(row.get("err")) or 0
+        raw, err = wire.scrub(wire.scalar(row.get("status")), self._secrets), wire.number(row.get("err")) or 0
         status = wire.number(raw)
         milestone: Milestone | None = None
         failure: FailureClass | None = None
@@ -355,9 +355,9 @@ class Smsc(Provider):
         fields = _callback_fields(request)
         if fields is None:
             raise ValueError("not a callback of SMSC")
-        phone = fields.get("phone", "")
+        phone = wire.ident(fields.get("phone"))
         if "status" in fields:
-            message_id = fields.get("id", "")
+            message_id = wire.ident(fields.get("id"))
             report = self._report(dict(fields), message_id, _plus(_digits(phone)) if phone else "", "")
             items: list[CallbackItem] = [report]
             if report.reason is Reason.NOT_REGISTERED and report.address:
@@ -366,9 +366,9 @@ class Smsc(Provider):
                 )
             return items
         if "mes" in fields and phone:
-            text = fields["mes"]
+            text = wire.prose(fields["mes"])
             known = (
-                fields.get("id")
+                wire.ident(fields.get("id"))
                 or hashlib.sha256("\0".join((phone, fields.get("time", ""), text)).encode()).hexdigest()
             )
             at = wire.moment(fields.get("ts")) or _moscow(fields.get("time"))
@@ -515,7 +515,9 @@ def _callback_fields(request: CallbackRequest) -> dict[str, str] | None:
                 )
             except ValueError:
                 return None
-    return fields if {"phone", "id"} & fields.keys() else None
+    if not {"phone", "id"} & fields.keys():
+        return None
+    return {name: wire.scalar(field) for name, field in fields.items()}
 
 
 def _is_utf8(text: str) -> bool:

@@ -135,7 +135,7 @@ class Smtp(Provider):
 
     def __init__(self, config: SmtpConfig, *, base_url: str = "", callback_secret: str = "") -> None:
         super().__init__(config, base_url=base_url, callback_secret=callback_secret)
-        self._secrets = (config.password,)
+        self._secrets = (config.password, callback_secret)
         self._domain = config.sender.rpartition("@")[2].strip(" <>") or "localhost"
 
     # --- sending

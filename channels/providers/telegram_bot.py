@@ -163,19 +163,19 @@ class TelegramBot(Provider):
             return wire.by_status_results(call, answer, self._secrets)
         if body["ok"]:
             result = wire.get_dict(body, "result")
-            message_id = wire.scalar(result.get("message_id"))
+            message_id = wire.ident(result.get("message_id"))
             if not message_id:
                 return wire.failures(call, FailureClass.OUTCOME_UNKNOWN, "ok without message_id")
             # The number is unique within its chat only, so the chat is part of our id.
-            chat = wire.scalar(wire.get_dict(result, "chat").get("id")) or self._asked_chat(call)
+            chat = wire.ident(wire.get_dict(result, "chat").get("id")) or self._asked_chat(call)
             return [Accepted(ref, f"{chat}:{message_id}", MILESTONES[True]) for ref in call.refs]
         failure, reason = self._error(answer, body)
-        description = wire.scrub(wire.scalar(body.get("description")), self._secrets)
         code = wire.scalar(body.get("error_code")) or str(answer.status)
+        detail = wire.scrub(f"{code}: {wire.scalar(body.get('description'))}", self._secrets)
         wait = None
         if failure is FailureClass.RATE_LIMITED:
             wait = wire.retry_after(answer.headers, wire.get_dict(body, "parameters").get("retry_after"))
-        return wire.failures(call, failure, wire.scrub(f"{code}: {description}"), reason=reason, wait=wait)
+        return wire.failures(call, failure, detail, reason=reason, wait=wait)
 
     def _error(self, answer: Answer, body: dict[str, Any]) -> tuple[FailureClass, Reason | None]:
         """What `ok: false` means: the words first, then retry_after, then the code, then the HTTP status."""
@@ -195,7 +195,7 @@ class TelegramBot(Provider):
 
     @staticmethod
     def _asked_chat(call: Call) -> str:
-        return wire.scalar(wire.get_dict(call.json).get("chat_id")) if isinstance(call, HttpCall) else ""
+        return wire.ident(wire.get_dict(call.json).get("chat_id")) if isinstance(call, HttpCall) else ""
 
     # --- what people do
 
@@ -211,14 +211,14 @@ class TelegramBot(Provider):
         updates = body["result"] if isinstance(body.get("result"), list) else [body]
         items: list[CallbackItem] = []
         for update in updates:
-            if not isinstance(update, dict) or not wire.scalar(update.get("update_id")):
+            if not isinstance(update, dict) or not wire.ident(update.get("update_id")):
                 raise ValueError("an update without update_id")
             items.extend(self._read_update(update))
         return items
 
     def _read_update(self, update: dict[str, Any]) -> list[CallbackItem]:
         """What one update says. Kinds we did not ask for (UPDATES) are about nothing we sent."""
-        key = f"u{wire.scalar(update.get('update_id'))}"
+        key = f"u{wire.ident(update.get('update_id'))}"
         if message := wire.get_dict(update, "message"):
             return self._read_message(key, message)
         if pressed := wire.get_dict(update, "callback_query"):
@@ -235,8 +235,8 @@ class TelegramBot(Provider):
         address = _private(wire.get_dict(message, "chat"))
         if not address or wire.get_dict(message, "from").get("is_bot") is True:
             return []
-        text = wire.scalar(message.get("text")) or wire.scalar(message.get("caption"))
-        replied = wire.scalar(wire.get_dict(message, "reply_to_message").get("message_id"))
+        text = wire.prose(message.get("text")) or wire.prose(message.get("caption"))
+        replied = wire.ident(wire.get_dict(message, "reply_to_message").get("message_id"))
         return [
             Inbound(
                 event_key=key,
@@ -252,15 +252,15 @@ class TelegramBot(Provider):
         message = wire.get_dict(pressed, "message")
         chat = wire.get_dict(message, "chat")
         # In a private chat the chat's id is the person's.
-        address = _private(chat) if chat else wire.scalar(wire.get_dict(pressed, "from").get("id"))
+        address = _private(chat) if chat else wire.ident(wire.get_dict(pressed, "from").get("id"))
         if not address:
             return []
-        number = wire.scalar(message.get("message_id"))
+        number = wire.ident(message.get("message_id"))
         return [
             Inbound(
                 event_key=key,
                 address=address,
-                payload=wire.scalar(pressed.get("data")),
+                payload=wire.ident(pressed.get("data")),
                 in_reply_to=f"{address}:{number}" if number else "",
             )
         ]
@@ -269,7 +269,7 @@ class TelegramBot(Provider):
         """answerCallbackQuery for each pressed button: until it comes, the button shows a clock."""
         body = wire.json_object(request.body) or {}
         updates = body["result"] if isinstance(body.get("result"), list) else [body]
-        ids = (wire.scalar(wire.get_dict(update, "callback_query").get("id")) for update in updates)
+        ids = (wire.ident(wire.get_dict(update, "callback_query").get("id")) for update in updates)
         return [
             HttpCall("POST", self._url("answerCallbackQuery"), json={"callback_query_id": each}) for each in ids if each
         ]
@@ -334,7 +334,7 @@ def _chat(address: str) -> int | str:
 
 def _private(chat: dict[str, Any]) -> str:
     """The id of a private chat; "" for groups and channels, where "stop" is not said to us."""
-    return wire.scalar(chat.get("id")) if chat.get("type", "private") == "private" else ""
+    return wire.ident(chat.get("id")) if chat.get("type", "private") == "private" else ""
 
 
 def _key(button: Button) -> dict[str, str]:

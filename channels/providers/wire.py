@@ -10,19 +10,22 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from cascade.vocabulary import FailureClass, Milestone, Reason
-from channels.providers.base import Answer, Call, Failed, NoAnswer, SendResult, StatusReport
+from cascade.vocabulary import FailureClass, Reason
+from channels.providers.base import Answer, Call, Failed, NoAnswer, SendResult
 
 #: A provider may ask to wait for hours (seen: 10,072 s at Telegram); beyond this the owner should know.
 MAX_RETRY_AFTER: Final = timedelta(hours=1)
 #: Attempt.detail and log lines are one-liners.
 MAX_DETAIL: Final = 300
+#: Attempt.provider_message_id and Attempt.address hold this much.
+MAX_IDENT: Final = 200
+MAX_PROSE: Final = 20_000
 #: What a JSON body is when it is not JSON (None is a legal body).
 UNREADABLE: Final = object()
 
@@ -55,9 +58,14 @@ def get_dict(value: Any, *path: str) -> dict[str, Any]:
 
 
 def scalar(value: Any) -> str:
-    """A string or a number as its exact text; everything else (None, lists, objects, booleans) as ""."""
+    """A string or a number as its exact text; everything else (None, lists, objects, booleans) as "".
+
+    Without NUL and half surrogates: JSON can carry them, PostgreSQL cannot.
+    """
     if isinstance(value, str):
-        return value
+        if value.isascii():
+            return value.replace("\0", "") if "\0" in value else value
+        return value.encode("utf-8", "replace").decode().replace("\0", "")
     if isinstance(value, bool):
         return ""
     if isinstance(value, int):
@@ -68,6 +76,17 @@ def scalar(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return str(int(value)) if value.is_integer() else repr(value)
     return ""
+
+
+def ident(value: Any) -> str:
+    """An id or an address as its exact text; "" when it is missing or longer than anything we could store."""
+    text = scalar(value).strip()
+    return text if len(text) <= MAX_IDENT else ""
+
+
+def prose(value: Any) -> str:
+    """What a person wrote, cut at what a message may hold."""
+    return scalar(value)[:MAX_PROSE]
 
 
 def number(value: Any) -> int | None:
@@ -112,6 +131,7 @@ def words(body: bytes, secrets: Iterable[str] = ()) -> str:
 
 def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` as one line without control characters and without any of `secrets`, at most MAX_DETAIL long."""
+    text = scalar(text)
     for secret in secrets:
         if len(secret) > 3:  # a shorter one would only mangle the words around it
             text = text.replace(secret, "***")
@@ -187,19 +207,3 @@ def by_status_results(call: Call, answer: Answer, secrets: Iterable[str]) -> lis
     failure = by_http_status(answer)
     wait = retry_after(answer.headers) if failure is FailureClass.RATE_LIMITED else None
     return failures(call, failure, f"HTTP {answer.status}: {words(answer.body, secrets)}"[:MAX_DETAIL], wait=wait)
-
-
-def honest(report: StatusReport, known: Callable[[Milestone], bool]) -> StatusReport:
-    """The report, without a milestone its channel never promised (the raw word stays)."""
-    if report.milestone is None or known(report.milestone):
-        return report
-    return StatusReport(
-        event_key=report.event_key,
-        raw=report.raw,
-        ref=report.ref,
-        provider_message_id=report.provider_message_id,
-        address=report.address,
-        detail=report.detail,
-        at=report.at,
-        cost=report.cost,
-    )

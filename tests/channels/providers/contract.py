@@ -1,0 +1,673 @@
+"""The battery every adapter must pass. A new one is a subclass with a handful of attributes and a fixtures folder.
+
+    class TestSmsc(ProviderContract):
+        slug = "smsc"
+        config = {"apikey": "canary-api-key-0123456789"}
+        secrets = ("canary-api-key-0123456789",)
+        address = "+79120000000"
+
+        def sign(self, request): ...   # where the provider signs: make a good callback of a plain one
+
+Fixtures are JSON files in fixtures/<slug>/, shapes as the provider sends them; see test_fixtures below for their
+fields. `$REF`, `$ID`, `$PHONE`, `$DIGITS`, `$TOKEN` in them stand for this test's values.
+"""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cascade.vocabulary import FailureClass, Milestone, Purpose
+from channels.providers.base import (
+    Accepted,
+    AccountReport,
+    AddressChange,
+    Answer,
+    Button,
+    Call,
+    CallbackItem,
+    CallbackRejected,
+    CallbackRequest,
+    Failed,
+    HttpCall,
+    Inbound,
+    NoAnswer,
+    OutgoingMessage,
+    Provider,
+    SendResult,
+    SentMessage,
+    StatusReport,
+)
+from channels.providers.registry import provider_class
+from channels.providers.wire import MAX_DETAIL, MAX_IDENT, MAX_RETRY_AFTER
+
+CALLBACK_SECRET = "canary-callback-secret-Zz09"
+REF = "AbCdEfGhIjKlMnOpQrSt_1"
+PROVIDER_ID = "3EB0C767D097B7C7C030"
+FIXTURES = Path(__file__).parent / "fixtures"
+
+#: Bodies no provider should send and all of them do one day.
+NASTY = (
+    b"",
+    b"null",
+    b"[]",
+    b"{}",
+    b"0",
+    b'"x"',
+    b"true",
+    b"NaN",
+    b"1e400",
+    b"[[[[[[[[[[",
+    b"[" * 100_000,
+    b'{"a":' * 5_000,
+    b"<html><body><h1>502 Bad Gateway</h1></body></html>",
+    b"\xff\xfe\x00\x01",
+    b'{"id": null, "idMessage": null, "ok": null, "error_code": null}',
+    b'{"id": {}, "idMessage": [], "ok": 1, "error_code": {}, "result": 7}',
+    b'{"id": "", "idMessage": "", "ok": true, "result": {}}',
+    b'{"id": "a\\u0000b", "idMessage": "\\ud800", "ok": true, "result": {"message_id": "\\udc00"}}',
+    b'{"ok": false}',
+    b'{"ok": false, "error_code": 9999999999999999999999, "description": 5}',
+    b'{"error": "x", "error_code": 424242}',
+    b'{"error_code": "nine"}',
+    b'{"status": false, "reason": "instance is starting or not authorized"}',
+    b'{"id": ' + b"9" * 5000 + b"}",
+    b'{"id": "' + b"x" * 5000 + b'", "idMessage": "' + b"x" * 5000 + b'"}',
+    b'{"cost": "NaN", "id": 1, "cnt": 1}',
+    b'{"cost": -5, "id": 1, "balance": "Infinity"}',
+)
+STATUSES = (
+    0,
+    100,
+    200,
+    201,
+    204,
+    301,
+    302,
+    307,
+    400,
+    401,
+    402,
+    403,
+    404,
+    407,
+    409,
+    413,
+    422,
+    429,
+    466,
+    500,
+    502,
+    503,
+    530,
+    550,
+    999,
+)
+
+
+def nasty_answers() -> Iterator[Answer]:
+    """Every kind of answer that is none, in combinations that have been seen or could be."""
+    for why in NoAnswer:
+        yield Answer(no_answer=why)
+        yield Answer(no_answer=why, detail="why", status=200, body=b'{"id"')
+    for body in NASTY:
+        for status in (200, 400, 500):
+            yield Answer(status=status, body=body)
+    for status in STATUSES:
+        yield Answer(status=status, body=b"oops", headers={"retry-after": "5"})
+        yield Answer(status=status, headers={"smtp-stage": "rcpt"}, body=b"5.1.1 no")
+    yield Answer(status=200, body=b'{"id":"1","idMessage":"1","ok":true,"result":{"message_id":1}}', truncated=True)
+    for value in ("-5", "1e9", "99999999999999999999", "Wed, 21 Oct 2015 07:28:00 GMT", "soon", ""):
+        yield Answer(status=429, headers={"retry-after": value})
+
+
+def make_provider(slug: str, config: dict[str, Any], base_url: str = "http://provider.invalid/api") -> Provider:
+    found = provider_class(slug)
+    return found(found.Config(**config), base_url=base_url, callback_secret=CALLBACK_SECRET)
+
+
+class ProviderContract:
+    """Subclass as Test<Name>; see the module's docstring."""
+
+    slug: ClassVar[str]
+    config: ClassVar[dict[str, Any]]
+    secrets: ClassVar[tuple[str, ...]]
+    address: ClassVar[str] = "+79120000000"
+    other_address: ClassVar[str] = "+79120000099"
+    #: Callbacks have a secret of some kind (SMTP has no callbacks).
+    has_callbacks: ClassVar[bool] = True
+    #: A body with a status word nobody knows, and the request field it comes in; {} where there are no receipts.
+    unknown_status: ClassVar[dict[str, Any]] = {}
+
+    # --- helpers
+
+    def provider(self, **changes: Any) -> Provider:
+        return make_provider(self.slug, {**self.config, **changes})
+
+    def message(self, ref: str = REF, **changes: Any) -> OutgoingMessage:
+        fields: dict[str, Any] = {"ref": ref, "address": self.address, "text": "Ждём вас завтра в 12:00"}
+        return OutgoingMessage(**{**fields, **changes})
+
+    def messages(self, count: int) -> list[OutgoingMessage]:
+        return [self.message(f"{REF[:-4]}{number:04d}") for number in range(count)]
+
+    def sent(self, ref: str = REF, **changes: Any) -> SentMessage:
+        fields: dict[str, Any] = {"ref": ref, "address": self.address, "provider_message_id": PROVIDER_ID}
+        return SentMessage(**{**fields, **changes})
+
+    def sign(self, request: CallbackRequest) -> CallbackRequest:
+        """The same callback as the provider would have secured it."""
+        return request
+
+    def spoil(self, request: CallbackRequest) -> list[CallbackRequest]:
+        """A good callback with its secret wrong by one character, in another case, empty, and missing."""
+        raise NotImplementedError
+
+    def callback(self, value: Any, **changes: Any) -> CallbackRequest:
+        fields: dict[str, Any] = {
+            "method": "POST",
+            "query": {},
+            "headers": {"content-type": "application/json"},
+            "body": json.dumps(value).encode(),
+        }
+        return CallbackRequest(**{**fields, **changes})
+
+    def questions(self, provider: Provider) -> list[tuple[str, Call]]:
+        """One call of every kind this adapter makes, with the name of its reader."""
+        calls: list[tuple[str, Call]] = [("read_send", call) for call in provider.build_send(self.messages(3))]
+        calls += [("read_poll", call) for call in provider.build_poll([self.sent()])]
+        calls += [("read_check", call) for call in provider.build_check([self.address])]
+        calls += [("read_self_test", call) for call in provider.build_self_test()]
+        if (recall := provider.build_recall(self.sent())) is not None:
+            calls.append(("read_recall", recall))
+        if (balance := provider.build_balance()) is not None:
+            calls.append(("read_balance", balance))
+        if (setup := provider.build_callback_setup("https://example.org/hooks/x")) is not None:
+            calls.append(("read_callback_setup", setup))
+        return calls
+
+    # --- what leaves an adapter
+
+    def check_results(self, provider: Provider, call: Call, results: Sequence[SendResult]) -> None:
+        """Exactly one result for each ref, honest and clean."""
+        assert [result.ref for result in results] == list(call.refs)
+        for result in results:
+            assert isinstance(result, Accepted | Failed)
+            if isinstance(result, Accepted):
+                assert result.milestone in {Milestone.ACCEPTED, Milestone.SENT}
+                assert result.milestone in provider.capabilities.reports
+                assert 0 < len(result.provider_message_id) <= MAX_IDENT
+                assert result.cost is None or (isinstance(result.cost, Decimal) and result.cost >= 0)
+            else:
+                assert isinstance(result.failure, FailureClass)
+                assert result.retry_after is None or timedelta(0) <= result.retry_after <= MAX_RETRY_AFTER
+                self.check_words(result.detail)
+            self.check_storable(result)
+
+    def check_items(self, provider: Provider, items: Sequence[CallbackItem]) -> None:
+        for item in items:
+            assert isinstance(item, StatusReport | Inbound | AddressChange)
+            assert item.event_key or isinstance(item, AddressChange)
+            at = item.at
+            assert at is None or (isinstance(at, datetime) and at.tzinfo is not None)
+            if isinstance(item, StatusReport):
+                assert item.milestone is None or item.failure is None
+                assert item.milestone is None or item.milestone in provider.capabilities.reports
+                assert len(item.provider_message_id) <= MAX_IDENT
+                self.check_words(item.detail)
+                self.check_words(item.raw)
+            if not isinstance(item, StatusReport) or item.address:
+                assert 0 < len(item.address) <= MAX_IDENT
+            self.check_storable(item)
+
+    def check_words(self, text: str, limit: int = MAX_DETAIL) -> None:
+        assert len(text) <= limit
+        assert "\n" not in text
+        assert not any(secret in text for secret in (*self.secrets, CALLBACK_SECRET))
+
+    def check_storable(self, value: Any) -> None:
+        """PostgreSQL takes every string: no NUL, no half surrogates."""
+        for field in dataclasses.fields(value):
+            text = getattr(value, field.name)
+            if isinstance(text, str):
+                assert "\0" not in text
+                text.encode()
+
+    def read(self, provider: Provider, reader: str, call: Call, answer: Answer) -> None:
+        """Let a reader read an answer and check what leaves it."""
+        result = getattr(provider, reader)(call, answer)
+        if reader == "read_send":
+            self.check_results(provider, call, result)
+        elif reader == "read_recall":
+            assert isinstance(result, bool)
+        elif reader in {"read_poll", "read_check"}:
+            self.check_items(provider, result)
+        else:
+            assert isinstance(result, AccountReport)
+            assert result.message
+            self.check_words(result.message % dict(result.params) if result.params else result.message, 600)
+            assert result.ok is (result.failure is None)
+
+    # --- the tests: answers
+
+    def test_every_ref_is_answered_once_whatever_comes(self) -> None:
+        provider = self.provider()
+        for reader, call in self.questions(provider):
+            for answer in nasty_answers():
+                self.read(provider, reader, call, answer)
+
+    def test_a_lost_request_is_retried_and_a_lost_answer_never(self) -> None:
+        provider = self.provider()
+        (call,) = provider.build_send([self.message()])
+        (not_sent,) = provider.read_send(call, Answer(no_answer=NoAnswer.NOT_SENT))
+        (maybe,) = provider.read_send(call, Answer(no_answer=NoAnswer.MAYBE_SENT))
+        assert isinstance(not_sent, Failed)
+        assert isinstance(maybe, Failed)
+        assert (not_sent.failure, maybe.failure) == (FailureClass.TRANSIENT, FailureClass.OUTCOME_UNKNOWN)
+
+    @pytest.mark.parametrize("body", [b"", b"{}", b"<html></html>", b'{"id":"1","idMessage":"1","ok":tr'])
+    def test_P4_a_200_that_is_none_is_an_unknown_outcome(self, body: bytes) -> None:
+        provider = self.provider()
+        (call,) = provider.build_send([self.message()])
+        (result,) = provider.read_send(call, Answer(status=200, body=body))
+        assert isinstance(result, Failed)
+        assert result.failure is FailureClass.OUTCOME_UNKNOWN
+
+    def test_A2_nobody_is_written_off_by_an_answer_that_says_nothing_about_them(self) -> None:
+        provider = self.provider()
+        for call in provider.build_check([self.address]):
+            for answer in nasty_answers():
+                assert provider.read_check(call, answer) == []
+
+    # --- the tests: calls
+
+    def test_calls_name_their_messages_in_order(self) -> None:
+        provider = self.provider()
+        messages = self.messages(7)
+        calls = provider.build_send(messages)
+        assert [ref for call in calls for ref in call.refs] == [message.ref for message in messages]
+        assert all(1 <= len(call.refs) <= provider.capabilities.send_batch for call in calls)
+
+    def test_building_is_a_function(self) -> None:
+        messages = self.messages(3)
+        assert self.provider().build_send(messages) == self.provider().build_send(messages)
+
+    def test_calls_go_to_the_base_url_of_the_account_and_never_by_get_with_a_body(self) -> None:
+        provider = self.provider()
+        for _, call in self.questions(provider):
+            if isinstance(call, HttpCall):
+                assert call.url.startswith("http://provider.invalid/api/")
+                assert sum(part is not None for part in (call.json, call.form, call.body)) <= 1
+                assert not any(secret in json.dumps(dict(call.query)) for secret in self.secrets)
+
+    def test_polls_are_batches_of_the_promised_size(self) -> None:
+        provider = self.provider()
+        batch = provider.capabilities.poll_batch
+        sent = [self.sent(f"{REF[:-4]}{number:04d}", provider_message_id=f"id{number}") for number in range(250)]
+        calls = provider.build_poll(sent)
+        assert [ref for call in calls for ref in call.refs] == ([message.ref for message in sent] if batch else [])
+        assert all(len(call.refs) <= batch for call in calls)
+
+    def test_a_lookup_by_our_ref_is_possible_exactly_where_it_is_promised(self) -> None:
+        provider = self.provider()
+        calls = provider.build_poll([self.sent(provider_message_id="")])
+        assert bool(calls) is provider.capabilities.lookup_by_ref
+
+    def test_ttl_is_snapped_into_the_allowed_range(self) -> None:
+        provider = self.provider()
+        for seconds in (1, 59, 60, 61, 90, 3599, 86_400, 10**7):
+            for call in provider.build_send([self.message(ttl=timedelta(seconds=seconds))]):
+                self.check_ttl(call, timedelta(seconds=seconds))
+
+    def check_ttl(self, call: Call, asked: timedelta) -> None:
+        """Override where the wire has a time-to-live: the call's figure against what was asked."""
+        assert self.provider().capabilities.ttl is None, "override check_ttl()"
+
+    def test_texts_of_all_kinds_build(self) -> None:
+        provider = self.provider()
+        for text in (
+            "",
+            "x" * 50_000,
+            "a\0b",
+            "\ud800",
+            "{}%s%(a)s",
+            "'\"<b>&",
+            "\u202ertl",
+            "\U0001f642\U0001f468\u200d\U0001f469",
+        ):
+            messages = [
+                self.message(text=text, buttons=(Button("Да", "yes"), Button("Карта", url="https://x.example")))
+            ]
+            (call,) = provider.build_send([*messages])
+            assert call.refs == (REF,)
+
+    def test_marketing_and_service_build(self) -> None:
+        provider = self.provider()
+        for purpose in Purpose:
+            assert provider.build_send([self.message(purpose=purpose, unsubscribe_url="https://x.example/u/1")])
+
+    # --- the tests: secrets and facts
+
+    def test_T11_no_secret_is_in_a_repr(self) -> None:
+        provider = self.provider()
+        shown = repr(provider) + repr(provider.config) + repr(provider.capabilities)
+        assert not any(secret in shown for secret in (*self.secrets, CALLBACK_SECRET))
+
+    def test_T11_an_answer_that_repeats_our_secrets_is_scrubbed(self) -> None:
+        provider = self.provider()
+        for secret in (*self.secrets, CALLBACK_SECRET):
+            for reader, call in self.questions(provider):
+                for status in STATUSES:
+                    for body in (
+                        f"wrong token {secret}",
+                        json.dumps({"error": secret, "error_code": 1, "description": secret, "ok": False}),
+                        json.dumps({"path": f"/waInstance1/send/{secret}", "message": secret}),
+                        "x" * (MAX_DETAIL - 8) + secret,
+                    ):
+                        self.read(provider, reader, call, Answer(status=status, body=body.encode()))
+
+    def test_capabilities_are_complete_and_promises_have_methods(self) -> None:
+        provider = self.provider()
+        facts = provider.capabilities
+        assert Milestone.ACCEPTED in facts.reports
+        assert bool(provider.build_check([self.address])) is facts.check
+        assert (provider.build_recall(self.recallable()) is not None) is facts.recall
+        assert (provider.build_balance() is not None) is facts.balance
+        assert (provider.build_callback_setup("https://x.example/h") is None) is facts.callback_set_by_hand
+        assert facts.default_rate > 0
+        assert facts.max_text > 0
+        assert provider.build_self_test()
+        fields = dataclasses.fields(provider.Config)
+        assert all("label" in field.metadata and "secret" in field.metadata for field in fields)
+        for field in fields:
+            assert field.metadata["secret"] is not field.repr, f"{field.name}: a secret is kept out of repr by secret()"
+
+    def recallable(self) -> SentMessage:
+        return self.sent()
+
+    # --- the tests: callbacks
+
+    def test_W1_a_callback_without_the_right_secret_is_rejected(self) -> None:
+        provider = self.provider()
+        if not self.has_callbacks:
+            with pytest.raises(CallbackRejected):
+                provider.verify_callback(self.callback({}))
+            return
+        good = self.sign(self.callback(self.unknown_status or {"update_id": 1}))
+        provider.verify_callback(good)
+        for bad in self.spoil(good):
+            with pytest.raises(CallbackRejected):
+                provider.verify_callback(bad)
+        nobody = provider_class(self.slug)(provider.config, callback_secret="")
+        with pytest.raises(CallbackRejected):
+            nobody.verify_callback(good)
+
+    def test_an_unknown_status_word_is_a_value(self) -> None:
+        if not self.unknown_status:
+            pytest.skip("this wire has no receipts")
+        provider = self.provider()
+        (report,) = provider.read_callback(self.sign(self.callback(self.unknown_status)))
+        assert isinstance(report, StatusReport)
+        assert (report.milestone, report.failure) == (None, None)
+        assert report.raw
+
+    def test_unreadable_callbacks_raise_value_error_and_nothing_else(self) -> None:
+        provider = self.provider()
+        for body in (*NASTY, b"a=b", b"%ff=%ff", b"a=b&" * 1000):
+            try:
+                items = provider.read_callback(self.callback({}, body=body))
+            except ValueError:
+                continue
+            self.check_items(provider, items)
+
+    # --- fuzz
+
+    def test_fuzz_answers(self) -> None:
+        provider = self.provider()
+        questions = self.questions(provider)
+        bodies = _bodies(self.good_bodies("answer"), (*self.secrets, CALLBACK_SECRET))
+
+        @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(
+            which=st.integers(0, len(questions) - 1),
+            status=st.sampled_from(STATUSES) | st.integers(0, 999),
+            headers=_headers,
+            body=bodies,
+            truncated=st.booleans(),
+            no_answer=st.none() | st.none() | st.none() | st.sampled_from(NoAnswer),
+        )
+        def fuzz(which: int, **fields: Any) -> None:
+            self.read(provider, *questions[which], Answer(**fields))
+
+        fuzz()
+
+    def test_fuzz_callbacks(self) -> None:
+        provider = self.provider()
+        bodies = _bodies(self.good_bodies("request"), (*self.secrets, CALLBACK_SECRET))
+
+        @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @given(
+            method=st.sampled_from(["POST", "GET", "PUT"]),
+            query=st.dictionaries(_names, st.text(max_size=20), max_size=4),
+            headers=_headers,
+            body=bodies,
+        )
+        def fuzz(**fields: Any) -> None:
+            request = CallbackRequest(**fields)
+            with contextlib.suppress(CallbackRejected):
+                provider.verify_callback(request)
+            for call in provider.build_ack(request):
+                assert isinstance(call, HttpCall)
+            try:
+                items = provider.read_callback(request)
+            except ValueError:
+                return
+            self.check_items(provider, items)
+            again = provider.read_callback(request)
+            assert [item.event_key for item in again] == [item.event_key for item in items]
+
+        fuzz()
+
+    # --- captured shapes
+
+    def good_bodies(self, field: str) -> list[Any]:
+        """Bodies of the fixtures, as seeds for the fuzzers."""
+        found = []
+        for path in sorted((FIXTURES / self.slug).glob("*.json")):
+            for case in json.loads(path.read_text(encoding="utf-8"))["cases"]:
+                part = case.get(field, {})
+                found += [part[kind] for kind in ("json", "form", "text") if kind in part]
+        return [self.fill(body) for body in found] or [{}]
+
+    def fill(self, value: Any) -> Any:
+        """`$REF` and its like replaced, anywhere inside a value."""
+        if isinstance(value, dict):
+            return {self.fill(name): self.fill(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.fill(inner) for inner in value]
+        if isinstance(value, str):
+            for name, real in (
+                ("$REF", REF),
+                ("$ID", PROVIDER_ID),
+                ("$PHONE", self.address),
+                ("$DIGITS", self.address.removeprefix("+")),
+                ("$TOKEN", self.secrets[0]),
+            ):
+                value = value.replace(name, real)
+        return value
+
+    def test_fixtures(self, case: dict[str, Any]) -> None:
+        """One captured shape: `question` (send, poll, check, balance, self_test, recall, callback), `answer` or
+        `request`, `expect` (a subset of the fields that must come out), `config` (changed options)."""
+        case = self.fill(case)
+        provider = self.provider(**case.get("config", {}))
+        if case["question"] == "callback":
+            request = self.sign(_request(case["request"]))
+            if case.get("unsigned"):
+                request = _request(case["request"])
+            if case["expect"] == "rejected":
+                with pytest.raises(CallbackRejected):
+                    provider.verify_callback(request)
+                return
+            provider.verify_callback(request)
+            if case["expect"] == "unreadable":
+                with pytest.raises(ValueError, match=r"\w"):
+                    provider.read_callback(request)
+                return
+            items = provider.read_callback(request)
+            self.check_items(provider, items)
+            assert _subset(case["expect"], items), items
+            return
+        build = {
+            "send": lambda: provider.build_send([self.message()])[0],
+            "poll": lambda: provider.build_poll([self.sent()])[0],
+            "check": lambda: provider.build_check([self.address])[0],
+            "balance": provider.build_balance,
+            "self_test": lambda: provider.build_self_test()[0],
+            "recall": lambda: provider.build_recall(self.recallable()),
+            "callback_setup": lambda: provider.build_callback_setup("https://example.org/hooks/x"),
+        }[case["question"]]
+        call = build()
+        assert call is not None
+        answer = _answer(case["answer"])
+        reader = f"read_{case['question']}"
+        self.read(provider, reader, call, answer)
+        assert _subset(case["expect"], getattr(provider, reader)(call, answer)), getattr(provider, reader)(call, answer)
+
+
+def cases(slug: str) -> list[Any]:
+    """pytest parameters of a fixtures folder."""
+    found = []
+    for path in sorted((FIXTURES / slug).glob("*.json")):
+        for number, case in enumerate(json.loads(path.read_text(encoding="utf-8"))["cases"]):
+            found.append(pytest.param(case, id=f"{path.stem}-{case.get('name', number)}"))
+    return found
+
+
+def generate_cases(metafunc: pytest.Metafunc) -> None:
+    """For a conftest's pytest_generate_tests: `case` comes from the class's own folder."""
+    if "case" in metafunc.fixturenames and metafunc.cls is not None and hasattr(metafunc.cls, "slug"):
+        metafunc.parametrize("case", cases(metafunc.cls.slug))
+
+
+def _answer(shape: dict[str, Any]) -> Answer:
+    body = shape.get("text", "").encode() if "json" not in shape else json.dumps(shape["json"]).encode()
+    return Answer(status=shape["status"], headers=shape.get("headers", {}), body=body)
+
+
+def _request(shape: dict[str, Any]) -> CallbackRequest:
+    headers = dict(shape.get("headers", {}))
+    body = b""
+    if "json" in shape:
+        body, headers = json.dumps(shape["json"]).encode(), {"content-type": "application/json", **headers}
+    elif "form" in shape:
+        encoding = shape.get("charset", "utf-8")
+        body = urlencode(shape["form"], encoding=encoding).encode()
+        headers = {"content-type": "application/x-www-form-urlencoded", **headers}
+    elif "text" in shape:
+        body = shape["text"].encode()
+    return CallbackRequest(shape.get("method", "POST"), shape.get("query", {}), headers, body)
+
+
+def _subset(expected: Any, found: Any) -> bool:
+    """Whether `found` has everything that is expected: lists item by item, objects by the fields that are named."""
+    if isinstance(expected, list):
+        return (
+            isinstance(found, list)
+            and len(expected) == len(found)
+            and all(_subset(a, b) for a, b in zip(expected, found, strict=True))
+        )
+    if isinstance(expected, dict):
+        if isinstance(found, dict):
+            return expected == found
+        if "type" in expected and type(found).__name__ != expected["type"]:
+            return False
+        return all(_subset(value, getattr(found, name)) for name, value in expected.items() if name != "type")
+    if isinstance(found, Decimal):
+        return found == Decimal(str(expected))
+    if isinstance(found, timedelta):
+        return found.total_seconds() == expected
+    if isinstance(found, datetime):
+        return found == datetime.fromisoformat(expected)
+    return bool(expected == found)
+
+
+# --- fuzzers
+
+_names = st.sampled_from(
+    ["id", "phone", "status", "err", "mes", "md5", "sha1", "time", "update_id", "typeWebhook", "body", "x"]
+)
+_headers = st.dictionaries(
+    st.sampled_from(
+        ["retry-after", "content-type", "date", "smtp-stage", "authorization", "x-telegram-bot-api-secret-token", "md5"]
+    ),
+    st.sampled_from(
+        ["5", "-1", "1e99", "Wed, 21 Oct 2015 07:28:00 GMT", "rcpt", "data", "auth", "mail", CALLBACK_SECRET]
+    )
+    | st.text(max_size=10),
+    max_size=3,
+)
+_odd = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=30)
+    | st.sampled_from(
+        ["", "0", "-1", "1", "3", "20", "delivered", "read", "failed", 10**400, "9" * 400, "\0", "x" * 500, "a@b"]
+    )
+    | st.just([])
+    | st.just({})
+)
+
+
+def _bodies(seeds: list[Any], secrets: tuple[str, ...]) -> st.SearchStrategy[bytes]:
+    """Random bytes, random JSON, and good bodies with one thing changed, taken away, cut off or poisoned."""
+    values = st.recursive(
+        _odd | st.sampled_from(secrets),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names | st.text(max_size=8), inner, max_size=4),
+        max_leaves=10,
+    )
+
+    @st.composite
+    def changed(draw: st.DrawFn) -> bytes:
+        value = json.loads(json.dumps(draw(st.sampled_from(seeds))))
+        where = value
+        for _ in range(draw(st.integers(0, 3))):
+            inner = [key for key, each in _items(where) if isinstance(each, dict | list)]
+            if not inner:
+                break
+            where = where[draw(st.sampled_from(inner))]
+        keys = [key for key, _ in _items(where)]
+        if keys:
+            key = draw(st.sampled_from(keys))
+            if isinstance(where, dict) and draw(st.booleans()):
+                del where[key]
+            elif isinstance(where, dict | list):
+                where[key] = draw(values)
+        data = _dump(value)
+        cut = draw(st.integers(0, len(data))) if draw(st.integers(0, 9)) == 0 else len(data)
+        return data[:cut]
+
+    return st.binary(max_size=60) | values.map(_dump) | changed() | changed() | changed()
+
+
+def _items(value: Any) -> list[tuple[Any, Any]]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(enumerate(value)) if isinstance(value, list) else []
+
+
+def _dump(value: Any) -> bytes:
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    return json.dumps(value).encode()
