@@ -117,6 +117,13 @@ class ChainForm(forms.ModelForm):
         model = Chain
         fields = ("name", "on_trouble")
         labels = {"name": gettext_lazy("Title")}
+        help_texts = {"on_trouble": gettext_lazy("An empty balance, a refused token, an outage.")}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "on_trouble" in self.fields:  # absent for those who may only look
+            field = self.fields["on_trouble"]
+            field.choices = _named_blank(field, _("as usual: marketing waits, service messages go on"))
 
 
 @admin.register(Chain)

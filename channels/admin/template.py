@@ -29,12 +29,13 @@ from contacts.selectors import VARIABLES, attribute_keys
 from templates_app.links import LinkError, check_link
 from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
 from templates_app.rendering import TemplateError
-from templates_app.segments import Encoding
+from templates_app.segments import GSM_BASIC, GSM_EXTENSION, Encoding
 from templates_app.services import Text
 
 #: Longer bodies are nobody's typing.
 LONGEST_REQUEST = 200_000
-UCS2_LATIN_SHARE = 0.5
+#: So many characters outside GSM may be a slip of the pen.
+FEW = 3
 
 
 class _TextsForm(forms.ModelForm):
@@ -234,7 +235,7 @@ def summary(found: texts.Preview, kind: ChannelKind) -> list[dict[str, str]]:
             "%(count)s character left in the last one", "%(count)s characters left in the last one", counted.left
         ) % {"count": counted.left}
         lines.append({"level": "", "text": f"{parts}, {room}"})
-        if counted.encoding is Encoding.UCS2 and _is_mostly_latin(longest.text):
+        if counted.encoding is Encoding.UCS2 and _is_slip(longest.text):
             lines.append(
                 {
                     "level": "note",
@@ -278,10 +279,11 @@ def variable_names() -> list[str]:
     return [aliases[-1 if russian else 0] for aliases in VARIABLES.values()] + sorted(attribute_keys())
 
 
-def _is_mostly_latin(text: str) -> bool:
-    """In a Russian text every letter is outside GSM: naming the first one would help nobody."""
-    letters = [sign for sign in text if sign.isalpha()]
-    return not letters or sum(sign.isascii() for sign in letters) > UCS2_LATIN_SHARE * len(letters)
+def _is_slip(text: str) -> bool:
+    """A few characters outside GSM in an otherwise GSM text: pasted, and worth naming. In a Russian text every letter
+    is outside, and naming the first one would help nobody."""
+    outside = sum(sign not in GSM_BASIC and sign not in GSM_EXTENSION for sign in text)
+    return outside <= max(FEW, len(text) // 20)
 
 
 def _kinds() -> list[dict[str, str]]:

@@ -146,7 +146,7 @@ def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[P
         if value and Milestone(value) not in possible:
             params = {"channel": rung.channel_name, "milestone": milestone_label(value)}
             if possible:
-                params["instead"] = ", ".join(f"“{milestone_label(one)}”" for one in possible)
+                params["instead"] = ", ".join(_("“%(word)s”") % {"word": milestone_label(one)} for one in possible)
             yield Problem(Level.ERROR, _NEVER_INSTEAD if possible else _NEVER, params, index, where)
     if (
         rung.expect

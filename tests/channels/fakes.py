@@ -65,6 +65,14 @@ class FakeBase(Provider):
             return AccountReport(True, "The account works.")
         return AccountReport(False, "The provider refuses the token.", failure=FailureClass.AUTH)
 
+    def build_callback_setup(self, url: str) -> Call | None:
+        if self.capabilities.callback_set_by_hand:
+            return None
+        return HttpCall("POST", f"{self.base}/webhook", json={"url": url})
+
+    def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
+        return AccountReport(answer.status == 200, "Receipts come here now.")
+
     def build_balance(self) -> Call | None:
         return HttpCall("GET", f"{self.base}/balance") if self.capabilities.balance else None
 
@@ -106,6 +114,7 @@ class FakeTelegram(FakeBase):
             Milestone.REPLIED: How.BUTTON,
         },
         poll_batch=0,
+        callback_set_by_hand=False,
         buttons=1,
         default_rate=30,
     )

@@ -238,7 +238,7 @@ def test_lost_key_and_lost_provider_are_words_not_errors(owner, settings):
     assert "gone" in page(owner, "channels_chain_change", Chain.objects.get().pk)
 
 
-@pytest.mark.parametrize("name", ["check_now", "balance", "switch"])
+@pytest.mark.parametrize("name", ["check_now", "balance", "switch", "receipts"])
 def test_buttons_are_posts(owner, name):
     channel = make_channel("fake_sms")
     assert owner.get(reverse(f"admin:channels_channel_{name}", args=[channel.pk])).status_code == 405
@@ -277,7 +277,7 @@ def test_only_who_may_change_channels_presses_buttons(client):
     reader = User.objects.create_user("reader", password="x", is_staff=True)
     reader.user_permissions.add(Permission.objects.get(codename="view_channel"))
     client.force_login(reader)
-    for name in ("check_now", "balance", "switch", "test"):
+    for name in ("check_now", "balance", "switch", "receipts", "test"):
         assert client.post(reverse(f"admin:channels_channel_{name}", args=[channel.pk])).status_code == 403
     assert client.get(reverse("admin:channels_channel_add")).status_code == 403
     answer = client.get(reverse("admin:channels_channel_change", args=[channel.pk]))

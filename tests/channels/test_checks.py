@@ -72,6 +72,17 @@ def test_T12_a_private_address_is_not_called_and_the_words_say_where_to_look():
     assert "address of the API" in verdict.message
 
 
+def test_receipts_are_connected_where_the_provider_can_be_told(provider, settings):
+    channel = make_channel("fake_telegram", base_url=provider.url)
+    assert "https" in checks.connect_receipts(channel).message
+    settings.PUBLIC_BASE_URL = "https://cascade.test"
+    assert checks.connect_receipts(channel).ok
+    ((path, body),) = provider.seen
+    assert path == "/webhook"
+    assert f"https://cascade.test/hooks/{channel.pk}/{channel.callback_secret}/" in body
+    assert not checks.connect_receipts(make_channel("fake_sms", base_url=provider.url)).ok
+
+
 def test_balance_is_kept(provider):
     provider.answers["/balance"] = (200, "123.45")
     channel = make_channel("fake_sms", base_url=provider.url)

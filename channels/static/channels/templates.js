@@ -102,12 +102,16 @@ document.addEventListener("DOMContentLoaded", () => {
     soon();
   });
 
+  // A variable goes where the owner was typing last; before that, to the end of the main text.
+  let typing = null;
+  document.addEventListener("focusin", (event) => { if (event.target.tagName === "TEXTAREA") typing = event.target; });
   for (const button of document.querySelectorAll("[data-variable]")) {
     button.addEventListener("click", () => {
-      const start = text.selectionStart;
-      text.setRangeText(`{${button.dataset.variable}}`, start, text.selectionEnd, "end");
-      text.focus();
-      text.dispatchEvent(new Event("input", { bubbles: true }));
+      const area = typing || text;
+      const [start, end] = typing ? [area.selectionStart, area.selectionEnd] : [area.value.length, area.value.length];
+      area.setRangeText(`{${button.dataset.variable}}`, start, end, "end");
+      area.focus();
+      area.dispatchEvent(new Event("input", { bubbles: true }));
     });
   }
   ask();
