@@ -6,6 +6,7 @@ POST /_emulator/callback_target  {"provider": "green", "account": "*", "url": "h
 POST /_emulator/inbound          {"provider": "telegram", "recipient": "1001", "text": "СТОП"} (or "button": "c:1")
 POST /_emulator/block            {"provider": "telegram", "recipient": "1001", "blocked": true}
 POST /_emulator/status           {"provider": "green", "recipient": "79..", "status": "delivered"} now, for the last message
+POST /_emulator/receipt          {"provider": "smsc", "recipient": "79..", "id": "77", "status": "delivered"} for any id at all
 POST /_emulator/faults           {"provider": "*", "fault": "reset" | "close", "times": 3}: at the sight of the head
 POST /_emulator/kill             {"pids": [..], "point": "complete", "every": 10, "times": 5}
 POST /_emulator/reset            forget everything but the journal
@@ -19,7 +20,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from emulator.world import Rule, World, make_behaviour, plain
+from emulator.world import Message, Rule, World, make_behaviour, plain
 
 if TYPE_CHECKING:
     from emulator.http import Request
@@ -111,7 +112,7 @@ class Control:
     def post_inbound(self, request: Request) -> None:
         body = request.json()
         account, message = self._account(body)
-        self._world._spawn(  # noqa: SLF001 - the world's own hand
+        self._world.spawn(
             self._world.person(
                 account.provider,
                 account,
@@ -125,7 +126,7 @@ class Control:
     def post_block(self, request: Request) -> None:
         body = request.json()
         account, _ = self._account(body)
-        self._world._spawn(  # noqa: SLF001
+        self._world.spawn(
             self._world.block(account.provider, account, plain(str(body["recipient"])), bool(body.get("blocked", True)))
         )
 
@@ -135,6 +136,16 @@ class Control:
         if message is None:
             raise ValueError("nothing was sent to this recipient")
         self._world.tell(message, str(body["status"]), str(body.get("text", "")), float(body.get("after", 0)))
+
+    def post_receipt(self, request: Request) -> None:
+        body = request.json()
+        name, recipient = str(body["provider"]), plain(str(body["recipient"]))
+        account = self._account(body)[0]
+        message = Message(name, account, recipient, "", "", str(body["id"]), make_behaviour({}))
+        hook = self._world.providers[name].receipt(message, str(body["status"]))
+        if hook is None:
+            raise ValueError(f"{name} has no receipts")
+        self._world.spawn(self._world.post(account, hook, recipient, message.id, str(body["status"])))
 
     def post_faults(self, request: Request) -> None:
         body = request.json()

@@ -31,6 +31,8 @@ LINK = re.compile(r"https?://[^\s<>\"']+")
 #: Receipts are tried this often; the pauses double from RETRY seconds.
 TRIES = 6
 RETRY = 0.5
+#: What a rate-limited sender is told to wait, in seconds.
+RETRY_AFTER = 2
 #: Steps that are statuses of the message; the others are deeds of the person.
 RECEIPTS = frozenset({"sent", "delivered", "read", "failed", "expired", "not_registered"})
 
@@ -51,6 +53,7 @@ class Account:
     callback_secret: str = ""
     callback_style: str = ""  #: where a wire has several (smsc: form, json, get)
     honour_ttl: bool = False  #: a message past its time-to-live is not delivered
+    poll_lag: float = 0.0  #: a status question does not find messages younger than this (seconds)
     tokens: float = 1.0
     tokens_at: float = 0.0
     closed_until: float = 0.0  #: end of the last Retry-After
@@ -73,6 +76,7 @@ class Message:
     parts: int = 1
     #: (moment, status) in the order they happened.
     history: list[tuple[float, str]] = field(default_factory=list)
+    taken_at: float = 0.0
     recalled: bool = False
     charged: bool = False
     #: Steps held back while the account is logged out.
@@ -258,7 +262,7 @@ class World:
         for message in messages:
             self._charge(message, "accepted")
         if behaviour.early and messages:
-            self._spawn(self._early(sending, provider, messages))
+            self.spawn(self._early(sending, provider, messages))
             return
         if messages and self.kill_rules:
             self._kills(name, wanted[0].recipient, request, "accepted")
@@ -298,7 +302,7 @@ class World:
         self.journal.write("limited", provider=account.provider, account=_masked(account.name), inside=inside)
         self.stats[f"{account.provider} limited"] += 1
         if not inside:
-            account.closed_until = now + 1.0
+            account.closed_until = now + RETRY_AFTER
         return False
 
     def add_message(
@@ -318,6 +322,7 @@ class World:
             ttl=one.ttl,
             cost=price * one.parts,
             parts=one.parts,
+            taken_at=self.clock(),
         )
         self.messages[provider, message.id, one.recipient] = message
         self.last_message[provider, one.recipient] = message
@@ -405,6 +410,13 @@ class World:
                 return
             self._later(after, message, step)
 
+    def find(self, provider: str, message_id: str, recipient: str) -> Message | None:
+        """The message a status question is about, unless it is too young to be known (Account.poll_lag)."""
+        message = self.messages.get((provider, message_id, recipient))
+        if message is not None and self.clock() - message.taken_at < message.account.poll_lag / self.speed:
+            return None
+        return message
+
     def tell(self, message: Message, status: str, text: str = "", after: float = 0.0) -> None:
         """Something happens to a message because a test says so."""
         self._later(after / self.speed, message, Step(after, status, text))
@@ -415,7 +427,8 @@ class World:
         else:
             self.after(after, self._happen, message, step)
 
-    def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run something beside; reset() ends it."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -432,14 +445,14 @@ class World:
         if message.recalled and step.status not in {"click", "reply"}:
             return
         if step.status == "click":
-            self._spawn(self.follow(message))
+            self.spawn(self.follow(message))
             return
         hooks = self._hooks(message, step)
         if hooks and message.account.callback_url:
             running = bool(message.outbox)
             message.outbox.extend(hooks)
             if not running:
-                self._spawn(self._tell(message))
+                self.spawn(self._tell(message))
 
     def _hooks(self, message: Message, step: Step) -> list[tuple[Hook, str]]:
         """What a step changes here, and the callbacks that tell it."""
@@ -625,6 +638,7 @@ _SETTABLE = frozenset(
         "callback_secret",
         "callback_style",
         "honour_ttl",
+        "poll_lag",
     }
 )
 

@@ -100,6 +100,10 @@ class StepInline(StackedInline):  # type: ignore[misc]
     def get_formset(self, request: HttpRequest, obj: Chain | None = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
         fields = formset.form.base_fields
+        if "channel" in fields:
+            # A new channel is a page with a choice and a check, too much for a pop-up.
+            for link in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
+                setattr(fields["channel"].widget, link, False)
         if "expect" in fields:
             fields["expect"].choices = _named_blank(fields["expect"], _("nothing: go on when the time is over"))
             fields["then_expect"].choices = _named_blank(fields["then_expect"], _("nothing more"))

@@ -33,7 +33,7 @@ from channels.admin.words import charged_words, money, plain_price, price_words,
 from channels.models import Channel, ChannelState
 from channels.providers.base import Capabilities
 from channels.providers.registry import provider_class, slugs
-from channels.services import accounts, checks, health
+from channels.services import accounts, checks, health, pace
 from channels.services.accounts import AccountError
 
 #: Config fields live among the model's own in one form; the prefix keeps `name` and `name` apart.
@@ -252,12 +252,12 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             return [(None, {"fields": ("name",)})]
         capabilities = accounts.capabilities_of(obj) if obj else provider_class(slug).capabilities
         own = [PREFIX + one.name for one in config_fields(slug)]
-        pace: tuple[str, ...] = ("rate", "check_registration") if capabilities.check else ("rate",)
+        speed: tuple[str, ...] = ("rate", "check_registration") if capabilities.check else ("rate",)
         return [
             (None, {"fields": ("name", "enabled")}),
             (_("Account at the provider"), {"fields": own}),
             (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": price_help()}),
-            (_("Pace"), {"fields": pace}),
+            (_("Pace"), {"fields": speed}),
             (_("Connection"), {"fields": ("base_url", "proxy"), "classes": ("collapse",)}),
         ]
 
@@ -428,6 +428,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "todo": _(trouble.todo) if trouble else "",
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
             "by_hand": capabilities.callback_set_by_hand,
+            "paused_until": pace.paused_until(channel.pk),
             "has_balance": capabilities.balance,
             "balance": money(state.balance, channel.currency) if state and state.balance is not None else "",
             "card": provider_card(channel.provider, capabilities),

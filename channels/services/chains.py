@@ -382,7 +382,7 @@ Windows = Mapping[ChannelKind, SendWindow] | SendWindow | None
 def freeze_steps(
     chain: Chain, purpose: Purpose | str = Purpose.SERVICE, windows: Windows = None
 ) -> list[dict[str, Any]]:
-    """The chain as JSON, for a delivery's immutable plan. One query.
+    """The chain as JSON, for a delivery's immutable plan. One query. Raises AccountError for a provider nobody wrote.
 
     `windows`: one sending window for all steps, or one per channel kind; kinds without one may send at any hour.
     Besides what cascade.plan.Step needs (see to_plan_step) each step carries what the shell around the core needs.

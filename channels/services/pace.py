@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection
+from django.utils.timezone import now
 
 from channels.models import ChannelState
 
@@ -95,6 +96,15 @@ def reserve_slots(channel_id: int, wanted: int, horizon: float = 1.0) -> Slots:
             # A channel made by a bulk load has no state row yet.
             ChannelState.objects.get_or_create(channel_id=channel_id)
     raise AssertionError("a state row was made and is not there")
+
+
+def paused_until(channel_id: int) -> datetime | None:
+    """The end of a pause the provider asked for, None when the channel only keeps its usual pace. For the owner's page."""
+    row = ChannelState.objects.filter(channel_id=channel_id).values_list("next_slot_at", "channel__rate").first()
+    if row is None:
+        return None
+    usual = timedelta(seconds=10 + 2 / row[1])
+    return row[0] if row[0] > now() + usual else None
 
 
 def slow_down(channel_id: int, until: datetime) -> None:

@@ -194,7 +194,7 @@ class ImportJobAdmin(ModelAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("<int:pk>/rejects.<str:kind>", wrap(self.rejects_view), name="contacts_importjob_rejects"),
-            path("<int:pk>/<str:step>/", wrap(self.step_view), name="contacts_importjob_step"),
+            path("<int:pk>/step/<str:step>/", wrap(self.step_view), name="contacts_importjob_step"),
             *super().get_urls(),
         ]
 

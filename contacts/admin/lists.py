@@ -27,6 +27,7 @@ class MemberInline(TabularInline):
     per_page = 50
     tab = True
     fields = ("contact", "variables")
+    ordering = ("id",)
     raw_id_fields = ("contact",)
     show_count = False
 

@@ -94,11 +94,13 @@ class ReachabilityInline(ReadOnlyInline):
 class AddressInline(ReadOnlyInline):
     model = ContactAddress
     fields = ("channel_id", "value", "created_at")
+    readonly_fields = ("created_at",)
 
 
 class MembershipInline(ReadOnlyInline):
     model = ListMember
     fields = ("list", "variables")
+    ordering = ("-id",)
     per_page = 20
 
 
@@ -254,6 +256,10 @@ class ContactAdmin(ExportMixin, ModelAdmin):
         if changed:
             extra = ["suppressed"] if {"phone", "email"} & set(changed) else []
             obj.save(update_fields=[*changed, *extra, "updated_at"])
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        # A person who is only being added has no history yet.
+        return self.inlines if obj is not None else ()
 
     def get_urls(self) -> list[URLPattern]:
         return [

@@ -9,13 +9,15 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from typing import Any
 
 from emulator.http import Request
 from emulator.providers.base import Hook, HttpProvider, Reply, as_json, json_hook
-from emulator.world import Account, Message, Sending, Wanted, plain
+from emulator.world import RETRY_AFTER, Account, Message, Sending, Wanted, plain
 
+#: Notifications kept for receiveNotification.
+QUEUE = 10_000
 STATUSES = {
     "sent": "sent",
     "delivered": "delivered",
@@ -33,7 +35,7 @@ class Green(HttpProvider):
         super().__init__(world)
         self._inbound_ids = itertools.count(1)
         self._receipts = itertools.count(1)
-        self._queues: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        self._queues: dict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=QUEUE))
 
     def handle(self, request: Request, path: str) -> None:
         pieces = path.split("/")
@@ -92,7 +94,7 @@ class Green(HttpProvider):
         if answer == "blocked":
             return Reply(b"bad request data", 400, "text/plain")
         if answer == "rate_limited":
-            return Reply(b"", 429, "application/json", "Retry-After: 2\r\n")
+            return Reply(b"", 429, "application/json", f"Retry-After: {RETRY_AFTER}\r\n")
         if answer == "unauthorized":
             return Reply(b"", 401)
         if answer == "no_balance":
@@ -119,8 +121,7 @@ class Green(HttpProvider):
             request.reply_json({"existsWhatsapp": behaviour.name not in {"not_registered", "refused"}})
 
     def _do_getMessage(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
-        key = (self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
-        message = self.world.messages.get(key)
+        message = self.world.find(self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
         if message is None:
             request.reply(400, b"message not found", "text/plain")
             return
@@ -157,7 +158,7 @@ class Green(HttpProvider):
         queue = self._queues[account.name]
         found = bool(queue) and str(queue[0]["receiptId"]) == number
         if found:
-            queue.pop(0)
+            queue.popleft()
         request.reply_json({"result": found})
 
     # --- what is told

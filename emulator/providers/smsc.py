@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 
 from emulator.http import Request
 from emulator.providers.base import Hook, HttpProvider, Reply, as_json
-from emulator.world import Account, Message, Sending, Wanted, plain
+from emulator.world import RETRY_AFTER, Account, Message, Sending, Wanted, plain
 
 STATUSES = {"accepted": -1, "sent": 0, "delivered": 1, "read": 2, "failed": 20, "expired": 3, "not_registered": 22}
 ERRS = {"failed": 12, "expired": 6, "not_registered": 1}
@@ -101,7 +101,7 @@ class Smsc(HttpProvider):
         if answer == "error_500":
             return Reply(b"<html><body>500 Internal Server Error</body></html>", 500, "text/html")
         if answer == "rate_limited":
-            return Reply(b"Too Many Requests", 429, "text/plain", "Retry-After: 2\r\n")
+            return Reply(b"Too Many Requests", 429, "text/plain", f"Retry-After: {RETRY_AFTER}\r\n")
         text, code = {
             "unauthorized": ("authorise error", 2),
             "no_balance": ("no money", 3),
@@ -129,7 +129,7 @@ class Smsc(HttpProvider):
         )
 
     def _one(self, message_id: str, phone: str, fields: dict[str, str]) -> dict[str, object]:
-        message = self.world.messages.get((self.name, message_id, phone))
+        message = self.world.find(self.name, message_id, phone)
         if message is None:
             return {"status": -3, "last_date": "", "last_timestamp": 0}
         if fields.get("del"):

@@ -14,7 +14,7 @@ from typing import Any
 
 from emulator.http import Request
 from emulator.providers.base import Hook, HttpProvider, Reply, as_json, json_hook
-from emulator.world import Account, Message, Sending, Wanted, plain
+from emulator.world import RETRY_AFTER, Account, Message, Sending, Wanted, plain
 
 
 class Telegram(HttpProvider):
@@ -81,14 +81,18 @@ class Telegram(HttpProvider):
             "error_500": (500, "Internal Server Error: restarting", {}),
             "refused": (400, "Bad Request: chat not found", {}),
             "blocked": (403, "Forbidden: bot was blocked by the user", {}),
-            "rate_limited": (429, "Too Many Requests: retry after 2", {"parameters": {"retry_after": 2}}),
+            "rate_limited": (
+                429,
+                f"Too Many Requests: retry after {RETRY_AFTER}",
+                {"parameters": {"retry_after": RETRY_AFTER}},
+            ),
             "unauthorized": (401, "Unauthorized", {}),
             "error_json": (400, "Bad Request: chat not found", {}),
             "no_balance": (400, "Bad Request: not enough rights", {}),
         }.get(answer, (400, "Bad Request", {}))
         body = {"ok": False, "error_code": status, "description": description, **more}
         http = 200 if answer == "error_json" else status
-        headers = "Retry-After: 2\r\n" if answer == "rate_limited" else ""
+        headers = f"Retry-After: {RETRY_AFTER}\r\n" if answer == "rate_limited" else ""
         return Reply(json.dumps(body).encode(), http, "application/json", headers)
 
     def _delete(self, request: Request, body: dict[str, Any]) -> None:
@@ -144,6 +148,7 @@ class Telegram(HttpProvider):
     def _update(self, account: Account, update: dict[str, Any]) -> Hook | None:
         if not account.callback_url:
             self._queues[account.name].append(update)
+            del self._queues[account.name][:-10_000]
             return None
         return json_hook(update, **{"X-Telegram-Bot-Api-Secret-Token": account.callback_secret})
 

@@ -238,6 +238,16 @@ def test_lost_key_and_lost_provider_are_words_not_errors(owner, settings):
     assert "gone" in page(owner, "channels_chain_change", Chain.objects.get().pk)
 
 
+def test_a_pause_of_the_provider_is_shown(owner):
+    from django.utils.timezone import now
+
+    from channels.services import pace
+
+    channel = make_channel("fake_sms")
+    pace.slow_down(channel.pk, now() + timedelta(hours=1))
+    assert "asked us to pause" in page(owner, "channels_channel_change", channel.pk)
+
+
 @pytest.mark.parametrize("name", ["check_now", "balance", "switch", "receipts"])
 def test_buttons_are_posts(owner, name):
     channel = make_channel("fake_sms")

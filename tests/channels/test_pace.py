@@ -68,6 +68,17 @@ def test_I15_retry_after_is_obeyed():
 
 
 @pytest.mark.django_db
+def test_a_pause_asked_for_is_told_from_the_usual_pace():
+    channel = make_channel("fake_sms", rate=2 / 60)
+    assert pace.paused_until(channel.pk) is None
+    pace.reserve_slots(channel.pk, 1)
+    assert pace.paused_until(channel.pk) is None
+    until = now() + timedelta(minutes=10)
+    pace.slow_down(channel.pk, until)
+    assert pace.paused_until(channel.pk) == until
+
+
+@pytest.mark.django_db
 def test_absurd_patience_is_cut():
     channel = make_channel("fake_sms")
     pace.slow_down(channel.pk, now() + timedelta(days=4000))
