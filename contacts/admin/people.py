@@ -23,7 +23,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from cascade.vocabulary import Purpose
-from cascade_project.admin_tools import EstimatingPaginator
+from contacts.admin.paginator import EstimatingPaginator
 from contacts.exports import ContactResource
 from contacts.models import (
     Branch,

@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from cascade_project.admin_tools import EstimatingPaginator
+from contacts.admin.paginator import EstimatingPaginator
 from contacts.models import Suppression, SuppressionScope
 from contacts.services import suppressions
 

@@ -1,4 +1,4 @@
-"""Small tools for every app's admin pages."""
+"""How long lists count themselves; other apps' admin pages use it too."""
 
 from __future__ import annotations
 
