@@ -35,7 +35,7 @@ def hint(task: Task, times: int = 1) -> None:
 def hint_after_commit(delivery_ids: Sequence[int]) -> None:
     """A service message was created in this transaction: let it leave in well under a second after the commit."""
     ids = list(delivery_ids)
-    transaction.on_commit(lambda: advance_these.apply_async([ids], expires=HINT_LIFE))
+    transaction.on_commit(lambda: advance_these.apply_async((ids,), expires=HINT_LIFE))
 
 
 def _until_done(work: Callable[[], int], full: int) -> bool:

@@ -319,7 +319,7 @@ def _walk(
 ) -> _Sums:
     """Render for all real people if they are at most `limit`, else for about so many, evenly spread."""
     sums = _Sums()
-    people = _sendable(campaign, steps)
+    people: QuerySet[Any] = _sendable(campaign, steps)
     every = -(-total // limit)
     if every > 1:
         # Not id % every: ids of one import may all be even.

@@ -126,7 +126,7 @@ class ChainForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "on_trouble" in self.fields:  # absent for those who may only look
-            field = self.fields["on_trouble"]
+            field: Any = self.fields["on_trouble"]
             field.choices = _named_blank(field, _("as usual: marketing waits, service messages go on"))
 
 

@@ -43,7 +43,7 @@ class DurationWidget(forms.MultiWidget):
 
     def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
         unit = (value if isinstance(value, list) else self.decompress(value))[1]
-        self.widgets[1].choices = (*LABELS, SECONDS) if unit == "seconds" else LABELS
+        self.widgets[1].choices = (*LABELS, SECONDS) if unit == "seconds" else LABELS  # type: ignore[attr-defined]
         return super().get_context(name, value, attrs)
 
 

@@ -107,6 +107,7 @@ class VariantFormSet(BaseInlineFormSet):
         for form in self.forms:
             if not form.cleaned_data or form.cleaned_data.get("DELETE"):
                 continue
+            assert isinstance(form, VariantForm)  # noqa: S101 - what this formset is made of
             for field in ("text", "subject", "button"):
                 form.check_field(field, has_link=bool(self.instance.link))
             if form.errors:

@@ -342,9 +342,10 @@ def plan_preset(preset: Preset, channels: Iterable[Channel]) -> list[ChainStep]:
         by_kind.setdefault(channel.kind, channel)
     steps: list[ChainStep] = []
     for wanted in preset.steps:
-        channel = next((by_kind[kind] for kind in wanted.kinds if kind in by_kind), None)
-        if channel is None:
+        kind = next((kind for kind in wanted.kinds if kind in by_kind), None)
+        if kind is None:
             continue
+        channel = by_kind[kind]
         capabilities = capabilities_of(channel)
         possible = reportable(capabilities)
         expect = _nearest(wanted.expect, possible)

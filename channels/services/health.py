@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 from django.utils.translation import gettext_noop
@@ -79,7 +80,7 @@ def note_results(
     account = trouble if trouble in ACCOUNT_TROUBLE else None
     if not (ok or account or unknown):
         return False
-    parameters = {
+    parameters: dict[str, Any] = {
         "channel": channel_id,
         "ok": ok,
         "errors": errors if account else 0,
@@ -117,12 +118,13 @@ def closed_channels() -> dict[int, Reason]:
 
 def due_probe(channel_id: int) -> bool:
     """Half-open: True for exactly one caller a minute while the breaker is open. That caller may send one message."""
+    parameters: list[Any] = [PROBE_EVERY, channel_id]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE channels_channelstate s SET probe_at = clock_timestamp() + %s FROM channels_channel c"
             " WHERE s.channel_id = %s AND c.id = s.channel_id AND c.enabled AND s.breaker = 'open'"
             " AND (s.probe_at IS NULL OR s.probe_at <= clock_timestamp())",
-            [PROBE_EVERY, channel_id],
+            parameters,
         )
         return bool(cursor.rowcount)
 

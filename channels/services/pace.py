@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 from django.utils.timezone import now
@@ -112,9 +113,10 @@ def slow_down(channel_id: int, until: datetime) -> None:
 
     Slots that other workers took within the last horizon are already theirs: keep the horizon at a second or less.
     """
+    parameters: list[Any] = [until, LONGEST_SLOW_DOWN, channel_id]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE channels_channelstate SET next_slot_at ="
             " greatest(next_slot_at, least(%s, clock_timestamp() + %s)) WHERE channel_id = %s",
-            [until, LONGEST_SLOW_DOWN, channel_id],
+            parameters,
         )

@@ -140,7 +140,7 @@ class SettingsForm(forms.Form):
         super().__init__(*args, **kwargs)
         known = dict.fromkeys([job.encoding, *sniffing.ENCODINGS])
         self.fields["encoding"].choices = [(name, ENCODING_LABELS.get(name, name)) for name in known if name]  # type: ignore[attr-defined]
-        codes = [(DELIMITER_CODES[char], label) for char, label in DELIMITER_LABELS.items()]
+        codes: list[tuple[str, Any]] = [(DELIMITER_CODES[char], label) for char, label in DELIMITER_LABELS.items()]
         if job.delimiter and job.delimiter not in DELIMITER_CODES:
             codes.append((job.delimiter, job.delimiter))
         self.fields["delimiter"].choices = codes  # type: ignore[attr-defined]
@@ -377,7 +377,7 @@ class ImportJobAdmin(ModelAdmin):
         delimiter = next(
             (char for char, code in DELIMITER_CODES.items() if code == said.get("delimiter")), said.get("delimiter")
         )
-        changed = {
+        changed: dict[str, Any] = {
             "encoding": said.get("encoding") if said.get("encoding") != job.encoding else None,
             "delimiter": delimiter if delimiter != job.delimiter else None,
             "quoted": said.get("quoted") if "quoted" in said and said["quoted"] != job.quoted else None,

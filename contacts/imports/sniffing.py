@@ -13,8 +13,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from contacts.imports.errors import FileTroubleError, Trouble
+
+if TYPE_CHECKING:
+    from _csv import Reader as CsvReader  # the standard library names this type nowhere else
 
 #: How much of a file the guesses about separators and headers are based on.
 SAMPLE = 256 * 1024
@@ -281,7 +285,7 @@ def layout_of(text: str, quoted: bool = True) -> Layout:
     return Layout(best, skip=0)
 
 
-def read_cells(lines: "list[str] | io.TextIOBase", delimiter: str, quoted: bool) -> "csv._reader":  # noqa: UP037
+def read_cells(lines: list[str] | io.TextIOBase, delimiter: str, quoted: bool) -> CsvReader:
     """Return a csv reader over lines; the one place that says how our CSV is read."""
     return csv.reader(
         lines,

@@ -59,7 +59,9 @@ AT_WORK = (ImportStatus.CHECKING, ImportStatus.RUNNING)
 class Upload(Protocol):
     """What Django's UploadedFile and our own FileUpload have in common."""
 
-    name: str | None
+    @property
+    def name(self) -> str | None:
+        """Give the name for people."""
 
     def chunks(self) -> Iterable[bytes]:
         """Give the content in pieces."""

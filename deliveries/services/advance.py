@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -67,7 +68,7 @@ def advance_these(delivery_ids: Sequence[int]) -> tuple[int, int]:
         return len(rows), _advance(rows)
 
 
-def _fetch(sql: str, params: list[object]) -> list[DeliveryFacts]:
+def _fetch(sql: str, params: list[Any]) -> list[DeliveryFacts]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return [DeliveryFacts._make(row) for row in cursor.fetchall()]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection
 
@@ -192,9 +193,9 @@ def apply(news: dict[int, News]) -> int:
     return len(deliveries)
 
 
-def _parameters(news: dict[int, News], known: dict[int, _Known]) -> list[object]:
+def _parameters(news: dict[int, News], known: dict[int, _Known]) -> list[Any]:
     ids = list(known)
-    columns: list[object] = [ids]
+    columns: list[Any] = [ids]
     columns += [[news[i].moments.get(milestone) for i in ids] for milestone in MILESTONE_COLUMNS]
     columns.append([str(news[i].failure or "") for i in ids])
     columns.append([str(news[i].reason or "") for i in ids])

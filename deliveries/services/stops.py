@@ -7,6 +7,7 @@ any more (I3).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 
@@ -26,7 +27,7 @@ WHERE id IN (SELECT id FROM deliveries_delivery WHERE {condition} AND state <> '
 def stop_of_contact(contact_id: int, reason: Reason, purpose: Purpose | None = None) -> int:
     """Stop the open deliveries of one person; with `purpose`, only those. Returns how many."""
     condition = "contact_id = %s"
-    parameters: list[object] = [str(reason), contact_id]
+    parameters: list[Any] = [str(reason), contact_id]
     if purpose is not None:
         condition += " AND plan_id IN (SELECT id FROM deliveries_deliveryplan WHERE purpose = %s)"
         parameters.append(str(purpose))
@@ -53,7 +54,7 @@ def stop_of_campaign(campaign_id: int, limit: int = 5000) -> int:
     )
 
 
-def _run(sql: str, parameters: list[object]) -> int:
+def _run(sql: str, parameters: list[Any]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return int(cursor.rowcount)

@@ -504,11 +504,14 @@ def _take_slots(drafts: Sequence[_Draft], desk: _Desk) -> None:
     """One slot of the frequency caps per delivery, under the contacts' locks (I8)."""
     if not desk.caps:
         return
-    new = [
-        draft for draft in drafts if draft.frozen.plan.purpose is Purpose.MARKETING and draft.row.id not in desk.touched
-    ]
     MarketingTouch.objects.bulk_create(
-        [MarketingTouch(delivery_id=d.row.id, contact_id=d.row.contact_id, at=desk.now) for d in new],
+        [
+            MarketingTouch(delivery_id=draft.row.id, contact_id=draft.row.contact_id, at=desk.now)
+            for draft in drafts
+            if draft.frozen.plan.purpose is Purpose.MARKETING
+            and draft.row.id not in desk.touched
+            and draft.row.contact_id is not None
+        ],
         ignore_conflicts=True,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -51,7 +52,8 @@ def claim(channel_id: int, limit: int) -> list[Claim]:
         taken = picked[: slots.count]
         if not taken:
             return []
-        cursor.execute(_LEASE, [LEASE, taken])
+        lease: list[Any] = [LEASE, taken]
+        cursor.execute(_LEASE, lease)
         leased = dict(cursor.fetchall())
     return [
         Claim(delivery_id, leased[delivery_id], offset)
