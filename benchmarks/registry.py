@@ -1,0 +1,7 @@
+"""Which benchmarks there are."""
+
+#: Name on the command line -> module with `run(rig)`. Names and not functions: a module may import models, and Django
+#: is set up only when the servers' addresses are known.
+BENCHES: dict[str, str] = {
+    "tick": "benchmarks.tick",
+}
