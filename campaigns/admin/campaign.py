@@ -115,8 +115,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("name",)
     list_before_template = "campaigns/admin/campaign_list_before.html"
     change_form_outer_before_template = "campaigns/admin/campaign_panel.html"
-    autocomplete_fields = ("template", "chain", "lists", "exclude_lists")
-    filter_horizontal = ("tags", "exclude_tags")
+    autocomplete_fields = ("template", "chain", "lists", "tags", "exclude_lists", "exclude_tags")
     list_per_page = 50
     show_full_result_count = False
     warn_unsaved_form = True
