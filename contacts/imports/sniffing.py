@@ -148,8 +148,12 @@ _FREQUENCY = dict(
 )
 _LIKELIHOOD = {letter: math.log(share / 1000) for letter, share in _FREQUENCY.items()}
 _STRANGE = math.log(1e-4)
-#: A decoder is believed when its text is this much likelier, per letter, than the next one's.
+#: A decoder is believed when its text is this much likelier, per letter, than the next one's ...
 _MARGIN = 0.15
+#: ... and all letters together make it e^10 times likelier: three letters say nothing, whatever their margin.
+_EVIDENCE = 10.0
+#: What is known before the first letter is read: nearly every old file of today is Windows'.
+_PRIOR = {"cp1251": 5.0}
 _LEGACY = ("cp1251", "koi8-r", "cp866")
 
 
@@ -214,9 +218,13 @@ def _legacy(sample: bytes) -> Encoding:
     cp1251 and koi8-r hold the same letters in one another's places and cases: read wrongly, names become
     "хБЮМНБЮ", a small letter followed by capitals, which Russian does not do.
     """
-    scores = sorted(((_likelihood(sample.decode(name, "replace")), name) for name in _LEGACY), reverse=True)
-    (best, name), (second, _) = scores[0], scores[1]
-    return Encoding(name, certain=best - second > _MARGIN and best > _STRANGE / 2)
+    letters = sum(byte > 127 for byte in sample)
+    likelihoods = {name: _likelihood(sample.decode(name, "replace")) for name in _LEGACY}
+    odds = sorted(((mean * letters + _PRIOR.get(name, 0.0), name) for name, mean in likelihoods.items()), reverse=True)
+    (best, name), (second, next_name) = odds[0], odds[1]
+    mean = likelihoods[name]
+    certain = best - second > _EVIDENCE and mean - likelihoods[next_name] > _MARGIN and mean > _STRANGE / 2
+    return Encoding(name, certain)
 
 
 def _likelihood(text: str) -> float:

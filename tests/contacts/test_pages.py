@@ -24,11 +24,6 @@ CSV = "Телефон;ФИО;Согласие;Заказ\r\n+7 912 345-67-89;И�
 CSV_1251 = CSV.encode("cp1251")
 
 
-@pytest.fixture(autouse=True)
-def own_media(settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path
-
-
 def upload(client, content=CSV_1251, name="список.csv"):
     return client.post(
         reverse("admin:contacts_importjob_add"), {"file": SimpleUploadedFile(name, content)}, follow=True
