@@ -11,5 +11,7 @@ urlpatterns = [
     path("", include("deliveries.public.urls")),
     path("healthz", healthz, name="healthz"),
     path("i18n/", include("django.conf.urls.i18n")),
+    # Before the admin, whose last pattern takes every address below it.
+    path("admin/parts/", include("deliveries.urls")),
     path("admin/", admin.site.urls),
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from django.db import connection
+from django.db.models import Q
 
 from contacts.models import Contact
+from contacts.phones import Rejected, normalise
 
 #: Names an owner may write in a text, by the card's field: the first is the canonical one, the others mean the same.
 #: Templates validate against known_variables(); column headers of files are matched elsewhere (imports.headers).
@@ -101,3 +103,31 @@ def as_text(value: object) -> str:
 def time_zone(contact: Contact, default: str) -> str:
     """Return the contact's IANA zone: its own, its branch's, else the given default."""
     return contact.timezone or (contact.branch.timezone if contact.branch else "") or default
+
+
+def found_by(term: str) -> Q:
+    """Return the condition on Contact for what somebody types to find a person: a phone in any spelling or its first
+    digits, the beginning of an e-mail, parts of a name. Each way has its index (see Contact.Meta.indexes)."""
+    term = term.strip().replace("\x00", "")
+    if "@" in term:
+        return Q(email__startswith=term.lower())
+    digits = "".join(char for char in term if char.isdigit())
+    if len(digits) >= 4 and not any(char.isalpha() for char in term):
+        return _phone_like(term, digits)
+    found = Q()
+    for word in term.split()[:5]:
+        found &= Q(name__icontains=word) | Q(full_name__icontains=word)
+    if term.isascii() and " " not in term:
+        found |= Q(email__startswith=term.lower())
+    return found
+
+
+def _phone_like(term: str, digits: str) -> Q:
+    read = normalise(term)
+    if not isinstance(read, Rejected):
+        return Q(phone=read.e164)
+    if term.startswith("+"):
+        return Q(phone__startswith=f"+{digits}")
+    if digits[0] in "78":
+        return Q(phone__startswith=f"+7{digits[1:]}")
+    return Q(phone__startswith=f"+7{digits}") | Q(phone__startswith=f"+{digits}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet, Sum
+from django.db.models import CharField, Exists, F, Func, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
@@ -20,6 +21,8 @@ from campaigns.money import say_money
 from cascade.explain import OUTCOME_TEXT, REASON_TEXT
 from cascade.vocabulary import Milestone, Outcome, Reason
 from channels.models import Channel
+from contacts.models import Contact
+from contacts.selectors import found_by
 from deliveries.models import (
     Attempt,
     AttemptState,
@@ -129,7 +132,8 @@ def _attempt_lines(
             continue  # “accepted, sent and delivered at 14:05:03” is one line: delivered
         cost = say_money(attempt.cost, currency) if paid and attempt.cost else ""
         tone = "good" if milestone not in (Milestone.ACCEPTED, Milestone.SENT) else "plain"
-        yield at, 10 + position, Line(at, _(words) % params, icon, tone, number, cost)
+        # Providers round to the second: a receipt “before” its own call still stands below it.
+        yield max(at, attempt.called_at), 10 + position, Line(at, _(words) % params, icon, tone, number, cost)
     if attempt.state == AttemptState.UNKNOWN:
         at = attempt.failed_at or attempt.called_at
         yield at, 5, Line(at, _(_UNKNOWN) % params, "help", "bad", number, detail=attempt.detail)
@@ -298,35 +302,117 @@ class Recipient:
     flags: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which recipients of a campaign. Empty fields ask for nothing."""
+
+    #: Outcome, or "open", "double", "unknown".
+    outcome: str = ""
+    #: From 1: reached by this step, or standing there; with `reason` also those who left it for that reason.
+    step: int = 0
+    #: Reason of the outcome, of the waiting, or of leaving a step.
+    reason: str = ""
+    #: What an owner types to find a person (contacts.selectors.found_by).
+    who: str = ""
+
+
+#: People looked at for one search: a name half the town has is no search.
+_FOUND_AT_MOST = 1000
+
+
+def recipients_page(
+    campaign_id: int, wanted: Wanted | None = None, after: str = "", size: int = 50, *, mask: bool = False
+) -> tuple[list[Recipient], str]:
+    """One page of a campaign's recipients and the key of the next one ("" after the last).
+
+    Keyset in the order of contacts, which the unique index (campaign, contact) gives without a sort: page one and page
+    twenty thousand cost the same, wherever the campaign lies among millions of other deliveries. Those whose contact has
+    been deleted come last, by their own id. `after`: a key returned before; one that nobody returned is page one.
+    """
+    rows = _wanted_rows(campaign_id, wanted or Wanted())
+    deleted, last = _read_key(after)
+    page: list[Delivery] = []
+    if not deleted:
+        page = list(rows.filter(contact_id__gt=last).select_related("contact").order_by("contact_id")[: size + 1])
+        last = 0
+    if len(page) <= size:
+        page += rows.filter(contact_id__isnull=True, pk__gt=last).order_by("pk")[: size + 1 - len(page)]
+    more = len(page) > size
+    page = page[:size]
+    key = ""
+    if more:
+        key = f"c{page[-1].contact_id}" if page[-1].contact_id is not None else f"d{page[-1].pk}"
+    return _as_recipients(campaign_id, page, mask=mask), key
+
+
 def recipients(campaign_id: int, *, mask: bool = False, batch: int = 2000) -> Iterator[Recipient]:
-    """Every recipient of a campaign in the order of their deliveries, in constant memory (keyset, not OFFSET)."""
+    """Every recipient of a campaign, in constant memory. A contact deleted while this runs may be met twice: on the
+    card and among those without one."""
+    key = ""
+    while True:
+        page, key = recipients_page(campaign_id, after=key, size=batch, mask=mask)
+        yield from page
+        if not key:
+            return
+
+
+def _read_key(key: str) -> tuple[bool, int]:
+    """(among those without a contact, id to go on after)."""
+    number = key[1:]
+    # Longer than any bigint is not ours, and PostgreSQL would refuse it with an error.
+    if key[:1] not in ("c", "d") or not (number.isascii() and number.isdigit()) or len(number) > 18:
+        return False, 0
+    return key[0] == "d", int(number)
+
+
+def _wanted_rows(campaign_id: int, wanted: Wanted) -> QuerySet[Delivery]:
+    rows = Delivery.objects.filter(campaign_id=campaign_id)
+    if wanted.outcome == "open":
+        rows = rows.exclude(state=DeliveryState.FINAL)
+    elif wanted.outcome in ("double", "unknown"):
+        rows = rows.filter(**{"is_double" if wanted.outcome == "double" else "has_unknown": True})
+    elif wanted.outcome:
+        rows = rows.filter(state=DeliveryState.FINAL, outcome=wanted.outcome)
+    if wanted.who.strip():
+        people = Contact.objects.filter(found_by(wanted.who)).order_by("pk").values("pk")[:_FOUND_AT_MOST]
+        rows = rows.filter(contact_id__in=people)
+    stands = Q(outcome_step=wanted.step - 1) | Q(outcome_step__isnull=True, step=wanted.step - 1)
+    if wanted.reason:
+        final = Q(state=DeliveryState.FINAL)
+        own = (final & Q(outcome_reason=wanted.reason)) | (~final & Q(wait_reason=wanted.reason))
+        if wanted.step:
+            trail = Func(F("trail"), Value(","), Value(wanted.step), function="split_part", output_field=CharField())
+            rows = rows.annotate(left_because=trail).filter((own & stands) | Q(left_because=wanted.reason))
+        else:
+            rows = rows.filter(own | Q(trail__regex=f"(^|,){re.escape(wanted.reason)}(,|$)"))
+    elif wanted.step:
+        rows = rows.filter(stands)
+    return rows
+
+
+def _as_recipients(campaign_id: int, page: Sequence[Delivery], *, mask: bool) -> list[Recipient]:
+    """The rows with names, money and the address last written to; four queries whatever their number."""
+    if not page:
+        return []
     plan = DeliveryPlan.objects.filter(campaign_id=campaign_id).first()
     steps: list[dict[str, Any]] = plan.definition.get("steps", []) if plan is not None else []
     names = _channel_names(steps)
-    last = 0
-    while True:
-        page = list(
-            Delivery.objects.filter(campaign_id=campaign_id, pk__gt=last)
-            .select_related("contact")
-            .order_by("pk")[:batch]
-        )
-        if not page:
-            return
-        last = page[-1].pk
-        costs = {
-            delivery_id: (cost or Decimal(0), parts)
-            for delivery_id, cost, parts in Attempt.objects.filter(delivery__in=page)
-            .values("delivery_id")
-            .annotate(cost=Sum("cost"), parts=Sum("parts"))
-            .values_list("delivery_id", "cost", "parts")
-        }
-        addresses = dict(Attempt.objects.filter(delivery__in=page).order_by("pk").values_list("delivery_id", "address"))
-        for one in page:
-            contact = one.contact
-            address = addresses.get(one.pk) or (contact and (contact.phone or contact.email)) or ""
-            step = one.outcome_step if one.outcome_step is not None else one.step
-            cost, parts = costs.get(one.pk, (Decimal(0), 0))
-            yield Recipient(
+    attempts = Attempt.objects.filter(delivery__in=[one.pk for one in page])
+    costs = {
+        delivery_id: (cost or Decimal(0), parts)
+        for delivery_id, cost, parts in attempts.values("delivery_id")
+        .annotate(cost=Sum("cost"), parts=Sum("parts"))
+        .values_list("delivery_id", "cost", "parts")
+    }
+    addresses = dict(attempts.order_by("pk").values_list("delivery_id", "address"))
+    found = []
+    for one in page:
+        contact = one.contact
+        address = addresses.get(one.pk) or (contact and (contact.phone or contact.email)) or ""
+        step = one.outcome_step if one.outcome_step is not None else one.step
+        cost, parts = costs.get(one.pk, (Decimal(0), 0))
+        found.append(
+            Recipient(
                 delivery_id=one.pk,
                 recipient=masked(address) if mask else address,
                 name=(contact.name or contact.full_name) if contact else "",
@@ -344,6 +430,8 @@ def recipients(campaign_id: int, *, mask: bool = False, batch: int = 2000) -> It
                     flag for flag, raised in (("double", one.is_double), ("unknown", one.has_unknown)) if raised
                 ),
             )
+        )
+    return found
 
 
 # ---------------------------------------------------------------- the engine itself

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -78,3 +80,32 @@ def masked(address: str) -> str:
     if len(address) < 7:
         return "•" * len(address)
     return f"{address[:5]}•••{address[-4:]}"
+
+
+_PHONES = re.compile(r"(?<![\w.])\+?\d[\d ()-]{8,18}\d(?!\w)")
+_EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+
+
+def masked_text(text: str) -> str:
+    """A provider's raw report as it may be shown: phones, long numbers and e-mails masked. Numbers may be ids or
+    moments as well; hiding one of those costs less than showing a phone."""
+    return _EMAILS.sub(lambda found: masked(found[0]), _PHONES.sub(lambda found: masked(found[0]), text))
+
+
+#: Notes of services.receipts -> the owner's words. The rest is for support and shown as it is.
+_NOTES: dict[str, str] = {
+    "the channel's settings cannot be read": gettext_noop("the channel's settings cannot be read"),
+    "no such message of ours": gettext_noop("no such message of ours"),
+    "its message is not known yet": gettext_noop("its message is not known yet"),
+}
+
+
+def receipt_note(note: str) -> str:
+    """Words for what was noted about a receipt."""
+    for prefix, words in (
+        ("unreadable: ", gettext_noop("cannot be read: %(detail)s")),
+        ("unknown status: ", gettext_noop("a status nobody knows: %(detail)s")),
+    ):
+        if note.startswith(prefix):
+            return _(words) % {"detail": note.removeprefix(prefix)}
+    return _(_NOTES[note]) if note in _NOTES else note

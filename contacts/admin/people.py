@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -39,6 +39,7 @@ from contacts.models import (
 )
 from contacts.phones import Rejected, normalise
 from contacts.reasons import text as reason_text
+from contacts.selectors import found_by
 from contacts.services import consents, suppressions
 
 #: Colour of each value in lists; green is what one may write to.
@@ -210,7 +211,8 @@ class ContactAdmin(ExportMixin, ModelAdmin):
     )
 
     class Media:
-        css = {"all": ("contacts/admin.css",)}
+        # The second sheet dresses the history that the deliveries app fills in.
+        css = {"all": ("contacts/admin.css", "campaigns/pages.css")}
         js = ("contacts/history.js",)
 
     @display(description=gettext_lazy("contact"), ordering="name")
@@ -233,19 +235,7 @@ class ContactAdmin(ExportMixin, ModelAdmin):
     ) -> tuple[QuerySet[Contact], bool]:
         """Search by what the term looks like; each way has its index (see Contact.Meta.indexes)."""
         term = search_term.strip()
-        if not term:
-            return queryset, False
-        if "@" in term:
-            return queryset.filter(email__startswith=term.lower()), False
-        digits = "".join(char for char in term if char.isdigit())
-        if len(digits) >= 4 and not any(char.isalpha() for char in term):
-            return queryset.filter(_phone_like(term, digits)), False
-        found = Q()
-        for word in term.split()[:5]:
-            found &= Q(name__icontains=word) | Q(full_name__icontains=word)
-        if term.isascii() and " " not in term:
-            found |= Q(email__startswith=term.lower())
-        return queryset.filter(found), False
+        return (queryset.filter(found_by(term)) if term else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: bool) -> None:
         """Write only what was changed here: a withdrawal that came in meanwhile must not be overwritten."""
@@ -378,15 +368,3 @@ def history_url(contact_id: int) -> str:
         return reverse("deliveries:contact_history", args=[contact_id])
     except NoReverseMatch:
         return ""
-
-
-def _phone_like(term: str, digits: str) -> Q:
-    """Return the condition for a phone in any spelling: whole, or its first digits."""
-    read = normalise(term)
-    if not isinstance(read, Rejected):
-        return Q(phone=read.e164)
-    if term.startswith("+"):
-        return Q(phone__startswith=f"+{digits}")
-    if digits[0] in "78":
-        return Q(phone__startswith=f"+7{digits[1:]}")
-    return Q(phone__startswith=f"+7{digits}") | Q(phone__startswith=f"+{digits}")

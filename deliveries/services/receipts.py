@@ -232,21 +232,20 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
     if contact is None and attempt is not None:
         contact = attempt.delivery.contact
     at = min(item.at, letter.received_at) if item.at is not None else letter.received_at
-    stored = InboundMessage.objects.bulk_create(
-        [
-            InboundMessage(
-                channel_id=letter.channel_id,
-                event_key=item.event_key[:200],
-                address=item.address[:200],
-                contact=contact,
-                attempt=attempt,
-                text=item.text.replace("\x00", ""),
-                payload=item.payload[:200],
-                received_at=at,
-            )
-        ],
-        ignore_conflicts=True,
+    _message, stored = InboundMessage.objects.get_or_create(
+        channel_id=letter.channel_id,
+        event_key=item.event_key[:200],
+        defaults={
+            "address": item.address[:200],
+            "contact": contact,
+            "attempt": attempt,
+            "text": item.text.replace("\x00", ""),
+            "payload": item.payload[:200],
+            "received_at": at,
+        },
     )
+    # Known already (the provider repeated itself, the owner pressed “process again”): what it ended, it has ended. Once
+    # more would end deliveries begun after it.
     if not stored or contact is None:
         return
     if is_opt_out(item.text) and not item.payload:

@@ -1,0 +1,5 @@
+"""Deliveries as an owner reads them: the story of each, the calls behind it, and what came in. Nothing is edited."""
+
+from deliveries.admin import delivery, inbox
+
+__all__ = ["delivery", "inbox"]
