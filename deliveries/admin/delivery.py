@@ -51,7 +51,7 @@ ATTEMPT_COLOURS: dict[str, str] = {
 _FOUND_AT_MOST = 1000
 
 
-def people_found(term: str) -> QuerySet[Contact, dict[str, Any]]:
+def people_found(term: str) -> QuerySet[Contact, Any]:
     """Ids of the contacts a search means, as a subquery."""
     return Contact.objects.filter(found_by(term)).order_by("pk").values("pk")[:_FOUND_AT_MOST]
 
