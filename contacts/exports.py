@@ -1,41 +1,27 @@
 """Files that leave the house: safe to open in a spreadsheet, and the same values when they come back.
 
-A cell that begins with a formula's sign gets an apostrophe in front, which spreadsheets take as "this is text"
-(ASVS 1.2.10). So that a re-import gives the original, the apostrophe is taken off again, and a value that really
-begins with an apostrophe gets a second one. Phones are text in XLSX: as numbers they would lose the plus, and in a
-narrow column half of their digits.
+The apostrophe of contacts.formulas stands in the text of a CSV cell. XLSX has a mark for it that nobody sees (the
+cell's "quote prefix"), so there a phone reads +79123456789; only a text's own apostrophe is doubled there too. Phones
+are text in XLSX: as numbers they would lose the plus, and in a narrow column half of their digits.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, ClassVar
 
 import xlsxwriter
 from import_export import fields, resources, widgets
+from import_export.formats import base_formats
 
-from contacts.models import Branch, Contact, ContactList, ImportJob, ListMember, Tag
-from contacts.phones import Rejected, normalise
+from contacts.formulas import DANGEROUS, escape, unescape
+from contacts.models import ConsentState, Contact, ContactList, ImportJob, ListMember
 from contacts.reasons import text as reason_text
-from contacts.selectors import as_text
+from contacts.selectors import as_text, attribute_keys
 from contacts.services import imports
-
-#: What a spreadsheet may take for a formula, their full-width twins and characters that hide one included.
-DANGEROUS = tuple("=+-@\t\r\n\0＝＋－＠")
-
-
-def escape(value: str) -> str:
-    """Return the text as it may stand in a cell of a CSV or XLSX file."""
-    return f"'{value}" if value.startswith((*DANGEROUS, "'")) else value
-
-
-def unescape(value: str) -> str:
-    """Undo `escape`; any other text comes back as it is."""
-    return value[1:] if value.startswith("'") and value[1:].startswith((*DANGEROUS, "'")) else value
 
 
 def cell(value: Any) -> str:
@@ -45,71 +31,68 @@ def cell(value: Any) -> str:
     return escape(as_text(value))
 
 
-class SafeText(widgets.CharWidget):
-    """Text that is escaped on the way out and unescaped on the way in."""
-
-    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> str:
-        return unescape(str(value)) if value is not None else ""
+class SafeText(widgets.Widget):
+    """Any value as an escaped cell."""
 
     def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
-        return escape(str(value)) if value is not None else ""
+        return cell(value)
 
 
-class OptionalText(SafeText):
-    """The same where the column knows the difference between empty and none."""
-
-    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Any:
-        return super().clean(value, row, **kwargs) or None
-
-
-class PhoneText(OptionalText):
-    """A phone: the file may spell it as it likes."""
-
-    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> Any:
-        raw = super().clean(value, row, **kwargs)
-        if raw is None:
-            return None
-        read = normalise(raw)
-        if isinstance(read, Rejected):
-            raise ValueError(reason_text(read.reason))
-        return read.e164
-
-
-class SafeJson(widgets.Widget):
-    """Attributes as JSON text; it always begins with a brace, so there is nothing to escape."""
-
-    def clean(self, value: Any, row: Any = None, **kwargs: Any) -> dict[str, Any]:
-        return json.loads(value) if value else {}
-
-    def render(self, value: Any, obj: Any = None, **kwargs: Any) -> str:
-        return json.dumps(value, ensure_ascii=False) if value else ""
+def _column(header: str, attribute: str) -> fields.Field:
+    return fields.Field(attribute=attribute, column_name=header, widget=SafeText(), readonly=True)
 
 
 class ContactResource(resources.ModelResource):
-    """Contacts for export and small edits; large files go through contacts.services.imports."""
+    """Contacts for export, one column per attribute. What comes back comes through contacts.services.imports.
 
-    phone = fields.Field("phone", "phone", PhoneText())
-    email = fields.Field("email", "email", OptionalText())
-    name = fields.Field("name", "name", SafeText())
-    full_name = fields.Field("full_name", "full_name", SafeText())
-    birthday = fields.Field("birthday", "birthday", widgets.DateWidget("%d.%m.%Y"))
-    branch = fields.Field("branch", "branch", widgets.ForeignKeyWidget(Branch, "name"))
-    timezone = fields.Field("timezone", "timezone", SafeText())
-    tags = fields.Field("tags", "tags", widgets.ManyToManyWidget(Tag, separator=";", field="name"))
-    attributes = fields.Field("attributes", "attributes", SafeJson())
+    The headers are words the import recognises: the file can be uploaded again as it is.
+    """
+
+    phone = _column("Телефон", "phone")
+    email = _column("E-mail", "email")
+    name = _column("Имя", "name")
+    full_name = _column("ФИО", "full_name")
+    birthday = _column("Дата рождения", "birthday")
+    branch = _column("Филиал", "branch__name")
+    timezone = _column("Часовой пояс", "timezone")
+    tags = fields.Field(column_name="Теги", readonly=True)
+    consent = fields.Field(column_name="Согласие", readonly=True)
+    attributes = fields.Field(readonly=True)
 
     class Meta:
         model = Contact
-        import_id_fields: ClassVar[tuple[str, ...]] = ("phone",)
         fields: ClassVar[tuple[str, ...]] = (
-            "phone", "email", "name", "full_name", "birthday", "branch", "timezone", "tags", "attributes",
+            "phone", "email", "name", "full_name", "birthday", "branch", "timezone", "tags", "consent", "attributes",
         )  # fmt: skip
         export_order = fields
-        skip_unchanged = True
         chunk_size = 2000
 
-    def get_export_queryset(self) -> Any:
+    def get_queryset(self) -> Any:
         return super().get_queryset().select_related("branch").prefetch_related("tags")
+
+    def before_export(self, queryset: Any, **kwargs: Any) -> None:
+        """Find out which columns the attributes need."""
+        self._keys = sorted(attribute_keys())
+
+    def get_export_headers(self, selected_fields: Any = None) -> list[str]:
+        chosen = self.get_export_fields(selected_fields)
+        headers = [one.column_name for one in chosen if one is not self.fields["attributes"]]
+        return headers + (list(map(escape, self._keys)) if self.fields["attributes"] in chosen else [])
+
+    def export_resource(self, instance: Contact, selected_fields: Any = None, **kwargs: Any) -> list[str]:
+        chosen = self.get_export_fields(selected_fields)
+        row = [self.export_field(one, instance, **kwargs) for one in chosen if one is not self.fields["attributes"]]
+        if self.fields["attributes"] in chosen:
+            row += [cell(instance.attributes.get(key)) for key in self._keys]
+        return row
+
+    def dehydrate_tags(self, contact: Contact) -> str:
+        return escape(";".join(tag.name for tag in contact.tags.all()))
+
+    def dehydrate_consent(self, contact: Contact) -> str:
+        """Return words the import reads; empty where nobody has asked."""
+        words: dict[str, str] = {ConsentState.GRANTED: "да", ConsentState.WITHDRAWN: "нет"}
+        return words.get(contact.marketing_consent, "")
 
 
 # --- lists and rejects ------------------------------------------------------------------------------------------
@@ -155,12 +138,33 @@ def csv_lines(rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def write_xlsx(rows: Iterable[Sequence[str]], target: Any) -> None:
-    """Write an XLSX in constant memory, every cell as text, to a binary file object."""
+    """Write an XLSX in constant memory, every cell as text, to a binary file object. In: escaped cells."""
     book = xlsxwriter.Workbook(
         target, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     sheet = book.add_worksheet()
+    is_text = book.add_format({"quote_prefix": True})
     for number, row in enumerate(rows):
         for column, value in enumerate(row):
-            sheet.write_string(number, column, value)
+            original = unescape(value)
+            if original.startswith(DANGEROUS):
+                sheet.write_string(number, column, original, is_text)
+            else:
+                sheet.write_string(number, column, value)
     book.close()
+
+
+class ExcelCsv(base_formats.CSV):
+    """The CSV of django-import-export as Russian Excel opens it by a double click."""
+
+    def export_data(self, dataset: Any, **kwargs: Any) -> str:
+        return "".join(csv_lines([dataset.headers, *dataset]))
+
+
+class TextXlsx(base_formats.XLSX):
+    """The XLSX of django-import-export with every cell as text."""
+
+    def export_data(self, dataset: Any, **kwargs: Any) -> bytes:
+        target = io.BytesIO()
+        write_xlsx([dataset.headers, *dataset], target)
+        return target.getvalue()

@@ -15,7 +15,6 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from import_export.admin import ExportMixin
-from import_export.formats.base_formats import CSV, XLSX
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.contrib.import_export.forms import ExportForm
@@ -24,7 +23,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from cascade.vocabulary import Purpose
 from contacts.admin.paginator import EstimatingPaginator
-from contacts.exports import ContactResource
+from contacts.exports import ContactResource, ExcelCsv, TextXlsx
 from contacts.models import (
     Branch,
     Consent,
@@ -180,7 +179,7 @@ class ContactAdmin(ExportMixin, ModelAdmin):
     form = ContactForm
     resource_classes = (ContactResource,)
     export_form_class = ExportForm
-    formats = (CSV, XLSX)
+    formats = (ExcelCsv, TextXlsx)
     list_display = ("show_name", "phone", "email", "show_consent", "show_stop", "branch")
     list_filter = (
         ("marketing_consent", ChoicesDropdownFilter),

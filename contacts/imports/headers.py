@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -147,11 +147,18 @@ def header_row_of(rows: Sequence[Sequence[str]]) -> int:
     return 0
 
 
-def propose(headers: Sequence[str], samples: Sequence[Sequence[str]], *, has_header: bool) -> list[Column]:
+def propose(
+    headers: Sequence[str],
+    samples: Sequence[Sequence[str]],
+    *,
+    has_header: bool,
+    attributes: Collection[str] = (),
+) -> list[Column]:
     """Propose what each column is.
 
-    In: header texts (column numbers' stand-ins when the file has none) and some rows. A second column of a single
-    field becomes a variable: the owner decides which of two phones is the one. Without headers the cells decide.
+    In: header texts (column numbers' stand-ins when the file has none), some rows, the attribute keys cards have
+    already. A second column of a single field becomes a variable: the owner decides which of two phones is the one.
+    Without headers the cells decide. A column named as an attribute of the cards is that attribute.
     """
     columns: list[Column] = []
     used: set[Field] = set()
@@ -169,7 +176,7 @@ def propose(headers: Sequence[str], samples: Sequence[Sequence[str]], *, has_hea
         if field is None or field in used:
             key = key_of(header, number + 1, keys)
             keys.add(key)
-            columns.append(Column(header, Field.VARIABLE, key))
+            columns.append(Column(header, Field.ATTRIBUTE if key in attributes else Field.VARIABLE, key))
             continue
         used.add(field)
         columns.append(Column(header, field))

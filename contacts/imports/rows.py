@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 from unicodedata import is_normalized
 
+from contacts.formulas import unescape
 from contacts.imports.errors import FileTroubleError, Trouble
 from contacts.imports.headers import SINGLE, Column, Field
 from contacts.imports.sniffing import read_cells
@@ -220,6 +221,7 @@ class Reader:
                 # Shorter than the shortest limit, so no cell needs to be measured.
                 or len(joined) > MAX_NAME
                 or "#" in joined
+                or "'" in joined
                 or rarely
                 or not joined.isprintable()
                 or not is_normalized("NFC", joined)
@@ -385,7 +387,7 @@ class _Careful:
 
     def _cell(self, number: int, limit: int) -> str:
         """Return one cell cleaned and within its limit, each change noted."""
-        value, removed = clean(self._row[number])
+        value, removed = clean(unescape(self._row[number]))
         if value in ERROR_CELLS:
             self._note(number, Reason.ERROR_CELL, value)
             return ""

@@ -166,8 +166,8 @@ def convert(source: str, output: str, wanted: str | None) -> dict[str, Any]:
             refuse("broken_workbook")
         if sheet.end is None:
             continue
-        if sheet.total_width > MAX_COLUMNS:
-            refuse("too_many_columns", count=sheet.total_width, limit=MAX_COLUMNS)
+        if sheet.width > MAX_COLUMNS:
+            refuse("too_many_columns", count=sheet.width, limit=MAX_COLUMNS)
         rows = write_sheet(sheet, output)
         chosen = name
         if rows:

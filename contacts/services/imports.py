@@ -32,6 +32,7 @@ from contacts.imports import merging, rows, sniffing, staging, workbook
 from contacts.imports.errors import FileTroubleError, Trouble
 from contacts.imports.headers import SINGLE, Column, Field, header_row_of, key_of, propose
 from contacts.models import ConsentSource, ContactList, ImportJob, ImportReject, ImportStatus
+from contacts.selectors import attribute_keys
 from contacts.services import suppressions
 
 logger = logging.getLogger(__name__)
@@ -243,7 +244,9 @@ def _detect(job: ImportJob, choices: Choices) -> None:
     if not data:
         raise FileTroubleError(Trouble.HEADER_ONLY)
     names = header or [""] * width
-    columns = propose(names, [row for _, row in data], has_header=bool(header))
+    columns = propose(
+        names, [row for _, row in data], has_header=bool(header), attributes=attribute_keys() if header else ()
+    )
     job.mapping = [column.as_json() for column in columns]
 
 
