@@ -271,6 +271,7 @@ class Attempt(models.Model):
             # “What was sent today”: calls are written in the order of time, so a few pages of index name the part of
             # the table to read. Costs next to nothing when writing, and does not forbid HOT updates.
             BrinIndex(fields=["called_at"], name="attempt_called", autosummarize=True),
+            models.Index(fields=["channel", "address"], name="attempt_in_doubt", condition=Q(state="unknown")),
         ]
 
     def __str__(self) -> str:

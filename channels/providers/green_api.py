@@ -265,6 +265,8 @@ class GreenApiWhatsApp(Provider):
         message_id, status = wire.ident(body.get("idMessage")), wire.ident(body.get("status"))
         if not message_id or not status:
             raise ValueError("a status without a message")
+        if body.get("sendByApi") is False:
+            return []  # somebody wrote by hand on the phone of this account
         phone = _phone(wire.ident(body.get("chatId")))
         report = self._report(
             wire.scrub(status, self._secrets),

@@ -173,6 +173,8 @@ def _apply_reports(letters: Sequence[_Letter]) -> None:
     news: dict[int, reports.News] = defaultdict(reports.News)
     for channel_id, pairs in told.items():
         found = reports.match(channel_id, [report for _, report in pairs])
+        strangers = {index: report for index, (_, report) in enumerate(pairs) if index not in found}
+        found |= reports.adopt(channel_id, strangers, {index: pairs[index][0].received_at for index in strangers})
         for index, (letter, report) in enumerate(pairs):
             attempt_id = found.get(index)
             if attempt_id is None:

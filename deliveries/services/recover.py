@@ -19,6 +19,7 @@ from channels.services.checks import self_test
 from channels.services.health import due_probe, note_recovered
 from deliveries.models import Delivery, DeliveryState, Receipt
 from deliveries.services.stops import stop_of_campaign
+from deliveries.snapshots import frozen_plan
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,26 @@ _REAP = """
 SELECT id FROM deliveries_delivery WHERE state = 'leased' AND lease_until < now()
 ORDER BY lease_until LIMIT %s FOR UPDATE SKIP LOCKED
 """
+#: A receipt may have come before the worker could write its result: then the outcome is known after all.
 _IN_DOUBT = """
-UPDATE deliveries_attempt SET state = 'unknown', failure = 'outcome_unknown', failed_at = now(), retry_at = now()
-WHERE delivery_id = ANY(%s::bigint[]) AND state = 'calling' RETURNING delivery_id
+UPDATE deliveries_attempt a SET
+    state = CASE WHEN a.failure <> '' AND a.delivered_at IS NULL THEN 'failed'
+                 WHEN coalesce(a.accepted_at, a.sent_at, a.delivered_at, a.read_at) IS NOT NULL THEN 'accepted'
+                 ELSE 'unknown' END,
+    failure = CASE WHEN a.failure = '' AND coalesce(a.accepted_at, a.sent_at, a.delivered_at, a.read_at) IS NULL
+                   THEN 'outcome_unknown' ELSE a.failure END,
+    failed_at = CASE WHEN a.failure = '' AND coalesce(a.accepted_at, a.sent_at, a.delivered_at, a.read_at) IS NULL
+                     THEN now() ELSE a.failed_at END,
+    retry_at = now()
+FROM deliveries_delivery d
+WHERE a.delivery_id = ANY(%s::bigint[]) AND a.state = 'calling' AND d.id = a.delivery_id
+RETURNING a.id, a.delivery_id, a.step, a.state, d.plan_id
+"""
+_ASK = "UPDATE deliveries_attempt SET next_poll_at = now() WHERE id = ANY(%s::bigint[])"
+#: A receipt may have waited for a message that it turns out nobody can name: now it can be told whose it is.
+_LOOK_AT_PARKED = """
+UPDATE deliveries_receipt SET due_at = now() WHERE state = 'parked' AND channel_id IN (
+    SELECT channel_id FROM deliveries_attempt WHERE delivery_id = ANY(%s::bigint[]) AND state = 'unknown')
 """
 _RETURN = """
 UPDATE deliveries_delivery SET state = 'waiting', due_at = now(), lease_until = NULL, channel_id = NULL,
@@ -45,8 +63,9 @@ WHERE id = ANY(%s::bigint[])
 def reap_leases(limit: int = BATCH) -> int:
     """Deliveries whose worker is gone: back to the core. Returns how many.
 
-    A call that had been written down may have left: its attempt becomes `unknown` and is never blindly repeated (R8);
-    one that had only been claimed (C2) is simply decided again.
+    A call that had been written down may have left: its attempt becomes `unknown`, is asked about at once where the
+    provider knows our reference, and is never blindly repeated (R8). One that had only been claimed (C2) is simply
+    decided again.
     """
     with connection.cursor() as cursor:
         cursor.execute(_REAP, [limit])
@@ -54,10 +73,19 @@ def reap_leases(limit: int = BATCH) -> int:
         if not ids:
             return 0
         cursor.execute(_IN_DOUBT, [ids])
-        doubtful = [row[0] for row in cursor.fetchall()]
+        called = cursor.fetchall()
+        doubtful = [delivery_id for _, delivery_id, _, state, _ in called if state == "unknown"]
+        cursor.execute(_ASK, [[attempt_id for attempt_id, _, step, _, plan_id in called if _can_ask(plan_id, step)]])
+        cursor.execute(_LOOK_AT_PARKED, [doubtful])
         cursor.execute(_RETURN, [doubtful, ids])
     logger.warning("%d leases ran out, %d of them with a call in doubt", len(ids), len(doubtful))
     return len(ids)
+
+
+def _can_ask(plan_id: int, step: int) -> bool:
+    """Whether this step's channel answers by our own reference: the only one a message without an answer has."""
+    terms = frozen_plan(plan_id).terms[step]
+    return terms.can_poll and terms.lookup_by_ref
 
 
 def wake_resumed() -> int:

@@ -7,7 +7,7 @@ reports do not matter. Money is booked when the charging milestone comes, once (
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -91,6 +91,47 @@ def match(channel_id: int, reports: Sequence[StatusReport]) -> dict[int, int]:
     return found
 
 
+_ADOPT = """
+WITH told AS (
+    SELECT * FROM unnest(%s::int[], %s::text[], %s::text[], %s::timestamptz[]) AS v(index, ident, address, at)
+), candidates AS (
+    SELECT t.index, t.ident, min(a.id) AS id FROM told t JOIN deliveries_attempt a
+        ON a.channel_id = %s AND a.state = 'unknown' AND a.provider_message_id = '' AND a.address = t.address
+        AND a.called_at <= t.at + interval '5 s'
+    GROUP BY t.index, t.ident HAVING count(*) = 1
+), named AS (
+    UPDATE deliveries_attempt a SET provider_message_id = c.ident
+    FROM (SELECT DISTINCT ON (id) id, ident FROM candidates ORDER BY id, index) c
+    WHERE a.id = c.id AND a.provider_message_id = '' RETURNING a.id, a.provider_message_id
+)
+SELECT c.index, c.id FROM candidates c JOIN named n ON n.id = c.id AND n.provider_message_id = c.ident
+"""
+
+
+def adopt(channel_id: int, reports: Mapping[int, StatusReport], received_at: Mapping[int, datetime]) -> dict[int, int]:
+    """Receipts of messages we have no id of, because the answer that would have named it was lost (C5).
+
+    A receipt whose id nobody knows, for an address to which exactly one message of this channel is in doubt, is
+    about that message: it takes the id, and so its outcome is known and nothing is sent in its place. Arguments and
+    result are keyed by the caller's index; returns index -> attempt id.
+    """
+    told = {index: one for index, one in reports.items() if one.provider_message_id and one.address}
+    if not told:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _ADOPT,
+            [
+                list(told),
+                [one.provider_message_id for one in told.values()],
+                [one.address for one in told.values()],
+                [received_at[index] for index in told],
+                channel_id,
+            ],
+        )
+        return dict(cursor.fetchall())
+
+
 def _by_address(candidates: Sequence[tuple[str, int]], address: str) -> int | None:
     if len(candidates) == 1:
         return candidates[0][1]
@@ -105,7 +146,7 @@ def _digits(address: str) -> str:
 
 _LOCK = """
 SELECT a.id, a.delivery_id, a.step, a.channel_id, a.cost, a.delivered_at, a.read_at, d.plan_id, d.campaign_id, d.contact_id,
-       d.step AS delivery_step, d.state, d.outcome
+       d.step AS delivery_step, d.state, d.outcome, a.state = 'unknown' AS was_unknown
 FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
 WHERE a.id = ANY(%s::bigint[]) ORDER BY a.id FOR UPDATE OF a
 """
@@ -144,6 +185,12 @@ _WAKE = """
 UPDATE deliveries_delivery SET state = 'waiting', due_at = now(), channel_id = NULL
 WHERE id = ANY(%s::bigint[]) AND state IN ('waiting', 'ready')
 """
+#: The outcome nobody knew is known now: the delivery is not among the doubtful ones any more.
+_RESOLVE = """
+UPDATE deliveries_delivery d SET has_unknown = false
+WHERE d.id = ANY(%s::bigint[]) AND d.has_unknown AND NOT EXISTS (
+    SELECT 1 FROM deliveries_attempt a WHERE a.delivery_id = d.id AND a.state = 'unknown')
+"""
 _UPGRADE = """
 UPDATE deliveries_delivery SET outcome = 'reached', outcome_step = %s, outcome_milestone = %s,
     outcome_reason = 'late_receipt'
@@ -168,6 +215,7 @@ class _Known:
     delivery_step: int
     delivery_state: str
     outcome: str
+    was_unknown: bool
 
 
 def apply(news: dict[int, News]) -> int:
@@ -187,10 +235,19 @@ def apply(news: dict[int, News]) -> int:
         booked = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
         deliveries = sorted({one.delivery_id for one in known.values()})
         cursor.execute(_WAKE, [deliveries])
+    resolved = sorted({one.delivery_id for one in known.values() if one.was_unknown})
+    resolve_unknown(resolved)
     _book_budgets(known.values(), booked)
     _note_late(news, known)
     _learn(news, known.values())
     return len(deliveries)
+
+
+def resolve_unknown(delivery_ids: Sequence[int]) -> None:
+    """Take these off the list of doubtful deliveries where no attempt is unknown any more."""
+    if delivery_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_RESOLVE, [list(delivery_ids)])
 
 
 def _parameters(news: dict[int, News], known: dict[int, _Known]) -> list[Any]:

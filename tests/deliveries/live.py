@@ -10,7 +10,7 @@ from urllib.request import Request, urlopen
 from campaigns.models import Campaign, CampaignStatus
 from channels.models import Channel
 from deliveries.management.commands.run_once import run_once
-from tests.deliveries.conftest import Shop
+from tests.deliveries.shop import Shop
 from tests.plugins.processes import Processes
 
 
@@ -29,7 +29,7 @@ def journal(url: str) -> list[dict[str, Any]]:
 
 def receive_callbacks(shop: Shop, web: str, channel: Channel) -> None:
     """Tell the emulator where this channel's receipts go."""
-    provider = {"green_api_whatsapp": "green", "smsc": "smsc"}[channel.provider]
+    provider = {"green_api_whatsapp": "green", "smsc": "smsc", "telegram_bot": "telegram"}[channel.provider]
     tell(
         shop.emulator,
         "callback_target",

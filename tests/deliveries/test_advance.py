@@ -8,7 +8,7 @@ from campaigns.models import CampaignStatus
 from contacts.models import Contact
 from deliveries.models import Delivery, DeliveryState
 from deliveries.services import advance, launch
-from tests.deliveries.conftest import Shop
+from tests.deliveries.shop import Shop
 
 pytestmark = pytest.mark.django_db
 

@@ -22,8 +22,8 @@ from deliveries.models import Attempt, Delivery, DeliveryPlan, Receipt
 from deliveries.services import launch
 from deliveries.services.plans import freeze
 from templates_app.models import MessageTemplate
-from tests.deliveries.conftest import Shop
 from tests.deliveries.live import finished, journal, receive_callbacks, requests_of, run_until, tell
+from tests.deliveries.shop import Shop
 from tests.plugins.processes import Processes
 
 LONG = timedelta(minutes=10)

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 from contacts.models import Contact
 from deliveries.models import Attempt, Delivery
-from tests.deliveries.conftest import Shop
 from tests.deliveries.live import finished, receive_callbacks, requests_of, run_until, tell
+from tests.deliveries.shop import Shop
 from tests.plugins.processes import Processes
 
 

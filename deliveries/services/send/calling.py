@@ -39,7 +39,7 @@ from deliveries.services.decisions import (
     verdict_of,
     write,
 )
-from deliveries.services.send.claim import Claim
+from deliveries.services.send.claim import LATEST_START, LEASE, Claim
 from deliveries.snapshots import (
     DELIVERY_COLUMNS,
     DeliveryFacts,
@@ -547,7 +547,7 @@ def _refuse(refused: Sequence[tuple[DeliveryFacts, Left | Suppressed]], desk: _D
 
 _STILL_MINE = """
 SELECT a.client_ref FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
-WHERE a.client_ref = ANY(%s) AND a.state = 'calling' AND d.state = 'leased' AND d.lease_until > now() + interval '20 s'
+WHERE a.client_ref = ANY(%s) AND a.state = 'calling' AND d.state = 'leased' AND d.lease_until > now() + make_interval(secs => %s)
 """
 
 
@@ -558,5 +558,5 @@ def recover_lost_commit(refs: Sequence[str]) -> set[str]:
     all others the reaper decides; the worker must not call.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_STILL_MINE, [list(refs)])
+        cursor.execute(_STILL_MINE, [list(refs), (LEASE - LATEST_START).total_seconds()])
         return {row[0] for row in cursor.fetchall()}

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from channels.services.pace import reserve_slots
 from deliveries.models import DeliveryState
 
-#: Longer than the seam's total deadline plus the slowest honest TX-result: a living worker never loses its lease.
-LEASE = timedelta(seconds=45)
+#: Longer than the latest start of a call, its deadline and the slowest honest TX-result: a living worker never loses
+#: its lease.
+LEASE = timedelta(seconds=3 * settings.SEND_DEADLINE)
+#: A message whose preliminaries (take back, ask) took longer than this is not sent any more, so that its call and
+#: its result still fall inside the lease.
+LATEST_START = timedelta(seconds=5 / 3 * settings.SEND_DEADLINE)
 #: How far ahead of now a turn may be taken: what a dying worker had reserved is lost pace, so keep it short.
 PACE_HORIZON = 1.0
 

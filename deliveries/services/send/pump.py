@@ -26,7 +26,7 @@ from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels
 from channels.transport import Seam
 from deliveries.services.send.calling import Calling, Outgoing, call, recover_lost_commit
-from deliveries.services.send.claim import Claim, channels_with_work, claim, send_back
+from deliveries.services.send.claim import LATEST_START, Claim, channels_with_work, claim, send_back
 from deliveries.services.send.results import Done, record
 
 logger = logging.getLogger(__name__)
@@ -37,9 +37,6 @@ FLUSH_COUNT = 64
 FLUSH_SECONDS = 0.05
 #: How long an idle pump with calls still in flight waits before it looks for new work.
 LOOK_SECONDS = 0.05
-#: A message whose preliminaries (take back, ask) took longer than this is not sent any more: its lease must
-#: outlive the call (claim.LEASE > this + the seam's total deadline).
-LATEST_START = 25.0
 #: A lost connection is tried again for this long: results in memory are evidence that must not be dropped.
 DATABASE_PATIENCE = 60.0
 
@@ -232,7 +229,7 @@ class Pump:
                     self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
                     return
                 registered = answer is AddressState.REACHABLE
-            if asyncio.get_running_loop().time() - claimed_at > LATEST_START:
+            if asyncio.get_running_loop().time() - claimed_at > LATEST_START.total_seconds():
                 self._finish(items, [_too_late(item.message) for item in items], recalled=recalled)
                 return
             results = await self._exchange(wire, [item.message for item in items], slot)
@@ -324,7 +321,12 @@ class Runtime:
         except ImportError:
             self.loop = asyncio.new_event_loop()
         self.database = ThreadPoolExecutor(1, thread_name_prefix="send-db")
-        self.seam = Seam(allowed_private=settings.OUTGOING_ALLOWED_PRIVATE)
+        self.seam = Seam(
+            allowed_private=settings.OUTGOING_ALLOWED_PRIVATE,
+            connect_timeout=settings.SEND_DEADLINE / 3,
+            read_timeout=settings.SEND_DEADLINE * 2 / 3,
+            total_timeout=settings.SEND_DEADLINE,
+        )
         self.loop.run_until_complete(self.seam.__aenter__())
 
     def pump(self, seconds: float) -> Pumped:

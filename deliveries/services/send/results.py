@@ -30,7 +30,7 @@ from channels.services.pace import slow_down
 from contacts.services.reachability import Learned, learn
 from deliveries.models import TimelineEvent
 from deliveries.services.decisions import Line, database_now, load_attempts, write_lines
-from deliveries.services.reports import REMEMBERED
+from deliveries.services.reports import REMEMBERED, resolve_unknown
 from deliveries.services.send.calling import Outgoing
 from deliveries.snapshots import AttemptFacts, Surroundings, build_state, frozen_plan
 
@@ -232,6 +232,7 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
                 "UPDATE deliveries_delivery SET due_at = now() WHERE id = ANY(%s::bigint[]) AND state = 'waiting'",
                 [zombies],
             )
+            resolve_unknown(zombies)
     return sum(1 for moment in due if moment <= now)
 
 
