@@ -1,14 +1,12 @@
 """The report as an XLSX file: a sheet of figures, then everybody.
 
 Constant memory whatever the campaign: recipients are read in pages and each row goes to disk as it is written. Texts are
-written as text, so no spreadsheet computes them; those that begin like a formula get an apostrophe besides, because the
-next program may read the file as CSV (contacts.exports.escape). Phones stay text without it: digits after a plus are
-harmless, and an owner copies them.
+written as text and those that begin like a formula, phones among them, carry XLSX's own mark for "this is text"
+(contacts.formulas): no spreadsheet computes them, also when the file is saved as CSV and opened again.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -19,13 +17,12 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from analytics.presentation import ReportView, outcome_label
-from contacts.exports import escape
+from contacts.formulas import DANGEROUS, escape
 from deliveries.selectors import Recipient
 from deliveries.words import milestone_label, reason_label
 
 #: Rows of one sheet; Excel ends at 1,048,576.
 SHEET = 1_000_000
-_PHONE = re.compile(r"\+\d{5,20}")
 
 
 def write_report(view: ReportView, people: Iterable[Recipient], target: Any) -> None:
@@ -34,6 +31,7 @@ def write_report(view: ReportView, people: Iterable[Recipient], target: Any) -> 
         target, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
     )
     formats = {
+        "text": book.add_format({"quote_prefix": True}),
         "head": book.add_format({"bold": True, "text_wrap": True, "valign": "top"}),
         "money": book.add_format({"num_format": "#,##0.00"}),
         "share": book.add_format({"num_format": "0.0"}),
@@ -158,4 +156,7 @@ def _write(sheet: Any, row: int, values: Iterable[Any], formats: dict[str, Any])
                 sheet.write_number(row, column, value)
             case _:
                 text = str(value)
-                sheet.write_string(row, column, text if _PHONE.fullmatch(text) else escape(text))
+                if text.startswith(DANGEROUS):
+                    sheet.write_string(row, column, text, formats["text"])
+                else:
+                    sheet.write_string(row, column, escape(text))
