@@ -90,11 +90,11 @@ def cells_of(source: Source, file: IO[str]) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(2 * 2**20)
 
     def lines() -> Iterator[str]:
-        last = "\n"
-        for last in file:
+        for line in file:
             # csv refuses NUL altogether; \x01 is taken out with a warning like any other control character.
-            yield last.replace("\0", "\x01") if "\0" in last else last
-        yield _END if last.endswith(("\n", "\r")) else "\n" + _END
+            yield line.replace("\0", "\x01") if "\0" in line else line
+        # A line of its own also behind one without a line break: each item is a line to csv.
+        yield _END
 
     reader = read_cells(lines(), source.delimiter, source.quoted)  # type: ignore[arg-type]
     shift = source.skip_lines

@@ -67,6 +67,20 @@ def test_B1_B2_every_encoding_separator_and_line_end_gives_the_same_table(encodi
         assert sniffing.kind_of(path) == "csv"
 
 
+@pytest.mark.parametrize("last", [["89160000003", "Жукова", "10%"], ["89160000003", "Жукова", "первая\nвторая"]])
+def test_B2_the_last_line_needs_no_line_break(last, stored):
+    table = [["Телефон", "ФИО", "Заметка"], last]
+    assert read_back(stored(written(table, ";", ["\r\n", ""]).encode()), "utf-8") == table
+
+
+@pytest.mark.parametrize("end", ["", "\r\n"])
+def test_B2_a_quote_that_is_still_open_at_the_end_is_told(end, stored):
+    path = stored(f'Телефон;ФИО\r\n89160000003;"Жукова{end}'.encode())
+    with pytest.raises(FileTroubleError) as caught:
+        read_back(path, "utf-8")
+    assert caught.value.code is Trouble.OPEN_QUOTE
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=|"', "SEP=,", "sep=^"])
 def test_B2_excels_sep_line_is_obeyed_and_is_no_data(first, stored):
     delimiter = first.strip('"')[-1]
