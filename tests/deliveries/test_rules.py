@@ -19,9 +19,10 @@ from contacts.models import Contact, SuppressionScope
 from contacts.services import consents, suppressions
 from deliveries.management.commands.run_once import run_once
 from deliveries.models import Attempt, Delivery, DeliveryPlan, Receipt
-from deliveries.services import launch
+from deliveries.services import advance, launch, recover
 from deliveries.services.plans import freeze
 from templates_app.models import MessageTemplate
+from tests.deliveries.hands import answer, call_out
 from tests.deliveries.live import finished, journal, receive_callbacks, requests_of, run_until, tell
 from tests.deliveries.shop import Shop
 from tests.plugins.processes import Processes
@@ -88,6 +89,24 @@ def test_R10_a_reply_ends_the_cascade_as_reached(processes: Processes, live_shop
     delivery = Delivery.objects.get()
     assert (delivery.outcome, delivery.outcome_step, delivery.outcome_milestone) == ("reached", 0, "replied")
     assert not requests_of(live_shop, provider="smsc")
+
+
+@pytest.mark.django_db
+def test_R10_a_stop_during_the_call_ends_it_with_the_answer(shop: Shop) -> None:
+    """Not when the step's wait is over: the owner who cancels sees the books closed within seconds."""
+    messenger = shop.messenger()
+    campaign = shop.campaign(shop.chain(messenger, shop.sms(), wait=LONG), shop.people(2))
+    launch.launch_due()
+    advance.advance_due()
+    calls = call_out(messenger)
+    lifecycle.cancel(campaign.pk)
+    assert recover.end_cancelled() == 2
+    assert answer(calls) == 2, "nobody is told that a decision is due"
+    advance.advance_due()
+    assert outcomes() == {("stopped", "cancelled"): 2}
+    recover.end_cancelled()
+    campaign.refresh_from_db()
+    assert campaign.finished_at is not None
 
 
 def test_R11_consent_withdrawn_after_launch_stops_the_fallback(processes: Processes, live_shop: Shop) -> None:

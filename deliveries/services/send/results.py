@@ -78,14 +78,17 @@ WHERE a.id = v.id AND a.state IN ('calling', 'unknown')
 RETURNING {", ".join("a." + name for name in AttemptFacts._fields)}
 """  # noqa: S608 - constant columns
 
+#: A stop that was stored during the call was not seen by the question: it is folded in at once (R10).
 _RELEASE = """
 UPDATE deliveries_delivery d SET
-    state = 'waiting', due_at = v.due_at, wait_reason = v.wait_reason, lease_until = NULL, channel_id = NULL,
+    state = 'waiting', lease_until = NULL, channel_id = NULL,
+    due_at = CASE WHEN d.stop_reason = '' THEN v.due_at ELSE now() END,
+    wait_reason = CASE WHEN d.stop_reason = '' THEN v.wait_reason ELSE '' END,
     has_unknown = d.has_unknown OR v.unknown
 FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[], %s::text[], %s::bool[])
     AS v(id, fence, due_at, wait_reason, unknown)
 WHERE d.id = v.id AND d.fence = v.fence AND d.state = 'leased'
-RETURNING d.id
+RETURNING d.id, d.due_at <= now()
 """
 
 
@@ -224,7 +227,7 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
         unknown.append(not isinstance(one.result, Accepted) and one.result.failure is FailureClass.OUTCOME_UNKNOWN)
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, [ids, fences, due, waits, unknown])
-        moved = {row[0] for row in cursor.fetchall()}
+        moved = dict(cursor.fetchall())
         zombies = [one.item.row.id for one in done if one.item.row.id not in moved]
         if zombies:
             # Somebody else has the delivery now; new evidence is a reason to look at it again, no more.
@@ -233,7 +236,7 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
                 [zombies],
             )
             resolve_unknown(zombies)
-    return sum(1 for moment in due if moment <= now)
+    return sum(moved.values()) + len(zombies)
 
 
 def _book_budgets(done: Sequence[Done]) -> None:
