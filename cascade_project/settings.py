@@ -363,5 +363,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "waterfall_chart",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+    "DASHBOARD_CALLBACK": "cascade_project.home.dashboard",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "cascade_project.navigation.sections",
+    },
 }
