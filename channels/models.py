@@ -92,6 +92,10 @@ class ChannelState(models.Model):
     channel = models.OneToOneField(Channel, primary_key=True, on_delete=models.CASCADE, related_name="state")
     #: The next moment this account may be called (R19); workers reserve slots by moving it on.
     next_slot_at = models.DateTimeField(default=now)
+    #: The end of a pause the provider asked for (Retry-After); who holds an earlier slot gives it back.
+    held_until = models.DateTimeField(null=True, blank=True, editable=False)
+    #: When an account that takes messages while it is offline was last asked whether it is.
+    watched_at = models.DateTimeField(null=True, blank=True, editable=False)
     breaker = models.CharField(_("health"), max_length=8, choices=Breaker.choices, default=Breaker.CLOSED)
     errors_in_row = models.PositiveIntegerField(_("errors in a row"), default=0)
     unknown_in_row = models.PositiveIntegerField(_("unknown outcomes in a row"), default=0)

@@ -130,6 +130,7 @@ def recover_all() -> None:
     """Lapsed leases, accounts in trouble, finished campaigns."""
     if recover.reap_leases() or recover.probe_channels():
         hint(advance_due)
+    recover.watch_accounts()
     recover.finish_campaigns()
     recover.beat("recover")
 

@@ -185,6 +185,8 @@ class StatusReport:
     A failure here ends this step for this message. Only reason NOT_REGISTERED or BLOCKED says something lasting
     about the *address*; RECIPIENT_REFUSED and NOT_DELIVERED_IN_TIME (phone off, mailbox full) say nothing about
     tomorrow and must not be remembered against the person.
+
+    A report that names neither message nor address is about the account itself (logged out, tariff used up).
     """
 
     event_key: str
@@ -198,6 +200,11 @@ class StatusReport:
     detail: str = ""
     at: datetime | None = None
     cost: Decimal | None = None
+
+    @property
+    def of_account(self) -> bool:
+        """Nothing in it names a message or a person."""
+        return not (self.ref or self.provider_message_id or self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +323,9 @@ class Capabilities:
     buttons: int = 0  #: how many buttons a message may carry
     default_rate: float = 10.0  #: messages a second for one account, where the owner sets none
     charged_on: ChargedOn = ChargedOn.ACCEPTED  #: default, the owner may correct it
+    #: The provider takes messages while it cannot send them on, and sends them hours later: whether it can is asked
+    #: once a minute, and nothing is sent while it cannot.
+    takes_while_offline: bool = False
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True

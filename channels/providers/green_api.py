@@ -11,8 +11,8 @@ Unverified, and how we live with it:
 * `quotedMessage.stanzaId` as the id of the message replied to: used for matching when it is there.
 * buttons: sent by some SDK methods, shown by nobody knows which clients: capability 0.
 * whether 500 and 502 ever mean "not sent": treated as unknown outcome.
-* accepted is not sent: GREEN-API queues, and keeps the queue for 24 h while the instance is logged out. Ask
-  build_self_test() before sending (cache it for 30-60 s) and hold when it says no.
+* accepted is not sent: GREEN-API queues, and keeps the queue for 24 h while the instance is logged out
+  (takes_while_offline). What was taken in the minute before we noticed may arrive after the fallback.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ CAPABILITIES: Final = Capabilities(
     poll_batch=1,
     recall=True,
     check=True,
+    takes_while_offline=True,
     max_text=20_000,
     default_rate=2.0,  # the gateway's own queue sends one message each 0.5 s at best
     charged_on=ChargedOn.ACCEPTED,

@@ -143,6 +143,9 @@ FAILED_STATUSES: Final[dict[int, tuple[FailureClass, Reason | None]]] = {
     24: (FailureClass.BALANCE, None),
     25: (FailureClass.RECIPIENT_PERMANENT, Reason.RECIPIENT_REFUSED),
 }
+#: "Not found": too young to be known, or never taken. No news either way (P13): a message sent long ago may be asked
+#: about for months after SMSC forgot it, and our own wait decides.
+NO_NEWS: Final = frozenset({-3})
 #: `err` beside such a status: says more than the status.
 STATUS_ERRORS: Final[dict[int, tuple[FailureClass, Reason | None]]] = {
     1: (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED),  # subscriber does not exist
@@ -300,7 +303,7 @@ class Smsc(Provider):
                 message_id, phone, ref = asked[index]
             else:
                 continue
-            if "status" in row and "error_code" not in row:
+            if "status" in row and "error_code" not in row and wire.number(row["status"]) not in NO_NEWS:
                 reports.append(self._report(row, message_id, _plus(_digits(phone)), ref))
         return reports
 

@@ -20,6 +20,7 @@ from channels.models import ChannelState
 ERRORS_TO_OPEN = 5
 UNKNOWN_TO_OPEN = 20
 PROBE_EVERY = timedelta(minutes=1)
+WATCH_EVERY = timedelta(minutes=1)
 
 #: One statement for all cases. A success anywhere in the batch ends the row of errors before it; errors reported
 #: with it are taken as the newer ones. `opens` is decided from the new counters.
@@ -127,6 +128,28 @@ def due_probe(channel_id: int) -> bool:
             parameters,
         )
         return bool(cursor.rowcount)
+
+
+def due_watch(channel_id: int) -> bool:
+    """True for exactly one caller a minute while the breaker is closed: that caller asks whether the account is
+    connected (Capabilities.takes_while_offline)."""
+    parameters: list[Any] = [channel_id, WATCH_EVERY]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE channels_channelstate SET watched_at = clock_timestamp()"
+            " WHERE channel_id = %s AND breaker = 'closed'"
+            " AND (watched_at IS NULL OR watched_at <= clock_timestamp() - %s)",
+            parameters,
+        )
+        return bool(cursor.rowcount)
+
+
+def open_breaker(channel_id: int, trouble: FailureClass, detail: str) -> bool:
+    """One word about the account itself is enough (logged out, tariff used up): no message has to prove it.
+
+    True when the breaker was closed until now. `trouble` must be an account-level class.
+    """
+    return note_results(channel_id, 0, trouble, detail, errors=ERRORS_TO_OPEN)
 
 
 def note_recovered(channel_id: int) -> None:

@@ -99,4 +99,7 @@ def _apply(channel_id: int, found: Sequence[StatusReport]) -> None:
         news: dict[int, reports.News] = defaultdict(reports.News)
         for index, attempt_id in reports.match(channel_id, found).items():
             news[attempt_id].add(found[index], now)
+            if reports.is_unknown_word(found[index]):
+                logger.warning("channel %s reports a status nobody knows: %s", channel_id, found[index].raw)
         reports.apply(dict(news))
+        reports.tell_health(channel_id, found)

@@ -177,14 +177,18 @@ def _apply_reports(letters: Sequence[_Letter]) -> None:
         found |= reports.adopt(channel_id, strangers, {index: pairs[index][0].received_at for index in strangers})
         for index, (letter, report) in enumerate(pairs):
             attempt_id = found.get(index)
-            if attempt_id is None:
+            if report.of_account:
+                letter.note = f"about the account: {report.raw}"[:300]
+            elif attempt_id is None:
                 _park(letter)
-            elif report.milestone is None and report.failure is None and report.cost is None:
+            elif reports.is_unknown_word(report):
                 letter.note = f"unknown status: {report.raw}"[:300]
                 logger.warning("channel %s reports a status nobody knows: %s", channel_id, report.raw)
             else:
                 news[attempt_id].add(report, letter.received_at)
     reports.apply(dict(news))
+    for channel_id, pairs in sorted(told.items()):
+        reports.tell_health(channel_id, [report for _, report in pairs])
 
 
 def _park(letter: _Letter) -> None:

@@ -14,9 +14,11 @@ from django.db.models.functions import Now
 
 from campaigns.models import Campaign, CampaignPause, CampaignStatus
 from campaigns.services.lifecycle import finish
+from cascade.vocabulary import ACCOUNT_TROUBLE, FailureClass
 from channels.models import Channel, ChannelState
+from channels.providers.registry import provider_class, slugs
 from channels.services.checks import self_test
-from channels.services.health import due_probe, note_recovered
+from channels.services.health import due_probe, due_watch, note_recovered, open_breaker
 from deliveries.models import Delivery, DeliveryState, Receipt
 from deliveries.services.stops import stop_of_campaign
 from deliveries.snapshots import frozen_plan
@@ -148,6 +150,23 @@ def probe_channels() -> list[int]:
     if mended:
         wake_held()
     return mended
+
+
+def watch_accounts() -> int:
+    """Ask accounts that take messages while they are offline whether they are connected, once a minute each.
+
+    What such an account takes meanwhile arrives hours later, after its fallback (R7): so none is given to it. Returns
+    how many were found offline. The messages wait or go on as their chains say.
+    """
+    offline = 0
+    watched = [slug for slug in slugs() if provider_class(slug).capabilities.takes_while_offline]
+    for channel in Channel.objects.filter(provider__in=watched, enabled=True).exclude(config_encrypted=""):
+        if not due_watch(channel.pk):
+            continue
+        verdict = self_test(channel)
+        if not verdict.ok and verdict.failure in ACCOUNT_TROUBLE:
+            offline += open_breaker(channel.pk, FailureClass(verdict.failure or ""), verdict.message % verdict.params)
+    return offline
 
 
 def wake_held() -> int:

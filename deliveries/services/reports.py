@@ -15,8 +15,9 @@ from typing import Any
 
 from django.db import connection
 
-from cascade.vocabulary import IMPLIES, RANK, FailureClass, Milestone, Reason
+from cascade.vocabulary import ACCOUNT_TROUBLE, IMPLIES, RANK, FailureClass, Milestone, Reason
 from channels.providers.base import StatusReport
+from channels.services.health import note_results, open_breaker
 from contacts.models import Reachability
 from contacts.services.reachability import Learned, learn
 from deliveries.models import TimelineEvent
@@ -54,6 +55,23 @@ class News:
                 self.moments[milestone] = at if known is None else min(known, at)
         elif report.failure is not None and report.failure is not FailureClass.OUTCOME_UNKNOWN:
             self.failure, self.reason, self.detail, self.failed_at = report.failure, report.reason, report.detail, at
+
+
+def tell_health(channel_id: int, told: Sequence[StatusReport]) -> None:
+    """Receipts, too, tell of trouble with the account (logged out, suspended, test mode): never the people's fault (I27)."""
+    trouble = [report for report in told if report.failure in ACCOUNT_TROUBLE]
+    if not trouble:
+        return
+    newest = trouble[-1]
+    if any(report.of_account for report in trouble):
+        open_breaker(channel_id, FailureClass(newest.failure or ""), newest.detail)
+    else:
+        note_results(channel_id, 0, newest.failure, newest.detail, errors=len(trouble))
+
+
+def is_unknown_word(report: StatusReport) -> bool:
+    """A status word no page of the provider names. Said to the owner's log: his adapter is older than the wire."""
+    return report.milestone is None and report.failure is None and report.cost is None
 
 
 def match(channel_id: int, reports: Sequence[StatusReport]) -> dict[int, int]:

@@ -19,6 +19,7 @@ def run_once() -> dict[str, int]:
         "cancelled": recover.end_cancelled(),
         "reaped": recover.reap_leases(),
         "mended": len(recover.probe_channels()),
+        "offline": recover.watch_accounts(),
         "receipts": receipts.process(),
         "asked": polling.poll_due(),
         "advanced": advance.advance_due()[0],

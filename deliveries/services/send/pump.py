@@ -23,7 +23,7 @@ from cascade.vocabulary import FailureClass, Reason
 from channels.models import Channel
 from channels.providers.base import AddressState, Call, Failed, NoAnswer, OutgoingMessage, Provider, SendResult
 from channels.services.accounts import AccountError, adapter_for, proxy_for
-from channels.services.health import closed_channels
+from channels.services.health import closed_channels, open_breaker
 from channels.transport import Seam
 from deliveries.services.send.calling import Calling, Outgoing, call, recover_lost_commit
 from deliveries.services.send.claim import LATEST_START, Claim, channels_with_work, claim, send_back
@@ -183,8 +183,10 @@ class Pump:
                 channel.check_registration,
             )
         except AccountError as error:
+            # Trouble, not “switched off”: it may be this worker alone that was not restarted with the new key, and a
+            # probe by any other one takes the channel out of it again.
             logger.error("channel %s cannot be used: %s", channel_id, error)
-            Channel.objects.filter(pk=channel_id).update(enabled=False)
+            open_breaker(channel_id, FailureClass.AUTH, error.message % error.params)
             return None
         self._wires[channel_id] = wire
         return wire
@@ -225,7 +227,7 @@ class Pump:
             if len(items) == 1:
                 recalled = await self._recall(items[0])
                 answer = await self._ask(wire, items[0])
-                if answer is AddressState.NOT_REGISTERED:
+                if answer in {AddressState.NOT_REGISTERED, AddressState.INVALID}:
                     self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
                     return
                 registered = answer is AddressState.REACHABLE
