@@ -12,6 +12,9 @@ _TOKENS = (
     (re.compile(r"(?i)([a-z][a-z0-9+.-]*://[^\s/:@]*):[^\s/@]+@"), r"\1:***@"),
     # GREEN-API puts the token into the path: /waInstance1101/sendMessage/<token>
     (re.compile(r"(/waInstance\d+/\w+/)[A-Za-z0-9]{16,}"), r"\1***"),
+    # The secret half of a callback's address, and the references that unsubscribe a person or name a message.
+    (re.compile(r"(/hooks/\d+/)[^/\s?\"']+"), r"\1***"),
+    (re.compile(r"(/[ul]/)[A-Za-z0-9_-]{22}(?![A-Za-z0-9_-])"), r"\1***"),
     # name=value, "name": "value", name: value
     (
         re.compile(

@@ -21,7 +21,7 @@ class Step:
 
     status: sent, delivered, read, failed, expired, not_registered (receipts); reply (the person writes `text`),
     button (the person presses the button number `text`, first by default), click (the person follows the first
-    link in the text), block, unblock.
+    link in the text), one_click (the mail program posts to List-Unsubscribe, RFC 8058), block, unblock.
     """
 
     after: float
@@ -89,6 +89,7 @@ BY_NAME: Final = {behaviour.name: behaviour for behaviour in _ALL} | {
         Behaviour("blocked", "blocked"),
         Behaviour("button", steps=(*DELIVERED, Step(0.4, "button"))),
         Behaviour("block", steps=(*DELIVERED, Step(0.4, "block"))),
+        Behaviour("one_click", steps=(Step(0.4, "one_click"),)),
     )
 }
 

@@ -2,13 +2,15 @@
 
 Every record has `n` (1, 2, ...), `t` (monotonic seconds of the emulator), `w` (wall clock, unix) and `kind`:
 
-request    a byte-complete send: provider, account, recipient, ref, text, id, behaviour, accepted, peer (port), ttl
+request    a byte-complete send: provider, account, recipient, ref, text, id, behaviour, accepted, peer (port), ttl;
+           of a letter also headers (those a person or a mail program acts on) and html (whether there is such a part)
 other      any other byte-complete request (poll, recall, check, self-test ...): provider, op
 incomplete a request that never became whole: bytes, head; nothing in it counts
 answered   the answer to request `of` went out late or strangely: how
 callback   a receipt or inbound we posted: provider, recipient, id, status, code (0: no answer), attempt
 charge     money taken: provider, account, recipient, id, amount (decimal text)
 click      a person followed a link: url, code
+one_click  a mail program unsubscribed its person (RFC 8058): url, code
 kill       a worker was killed on purpose: pid, point
 limited    a request beyond the allowed rate; inside=true: within a Retry-After already declared
 control    what a test told the emulator

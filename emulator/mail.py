@@ -16,6 +16,7 @@ import logging
 import re
 import socket
 import struct
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -36,6 +37,8 @@ AT_RCPT = {
     "no_balance": "552 5.2.2 Mailbox full",
     "redirect": "551 5.1.6 User not local; please try <somebody@elsewhere.example>",
 }
+#: Headers the journal keeps.
+KEPT = ("from", "to", "reply-to", "subject", "message-id", "list-unsubscribe", "list-unsubscribe-post")
 AT_DATA = {
     "blocked": "554 5.7.1 Message rejected as spam",
     "error_json": "554 5.7.1 Message rejected by policy",
@@ -104,7 +107,9 @@ class MailServer:
             return AuthResult(success=False, handled=False)
         account = self._world.account("smtp", data.login.decode("utf-8", "replace"))
         self._world.journal.write("other", provider="smtp", op="login")
-        return AuthResult(success=account.state != "unauthorized" and bool(data.password), auth_data=account)
+        good = account.state != "unauthorized" and bool(data.password)
+        # handled=False: aiosmtpd itself answers 235 or 535.
+        return AuthResult(success=good, handled=False, auth_data=account)
 
 
 class _Handler:
@@ -118,10 +123,10 @@ class _Handler:
     ) -> str:
         answer = self._answer(session, address)
         if answer == "reset":
-            self._write(session, address, "", "", answer, accepted=False)
+            self._write(session, address, _Letter(), answer, accepted=False)
             await _break(server)
         if answer in AT_RCPT:
-            self._write(session, address, "", "", answer, accepted=False)
+            self._write(session, address, _Letter(), answer, accepted=False)
             return AT_RCPT[answer]
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
@@ -129,10 +134,10 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         recipient = envelope.rcpt_tos[0]
         answer = self._answer(session, recipient)
-        text, ref = _read(envelope.original_content or b"")
+        letter = _read(envelope.original_content or b"")
         account = _account(self._world, session)
         behaviour, _ = self._world.peek("smtp", plain(recipient))
-        number, message = self._write(session, recipient, text, ref, answer, accepted=answer in TAKEN)
+        number, message = self._write(session, recipient, letter, answer, accepted=answer in TAKEN)
         if message is not None:
             self._world._charge(message, "accepted")  # noqa: SLF001 - the mail half of the world
             self._world._play(message)  # noqa: SLF001
@@ -156,26 +161,29 @@ class _Handler:
         return behaviour.answer
 
     def _write(
-        self, session: Session, recipient: str, text: str, ref: str, answer: str, *, accepted: bool
+        self, session: Session, recipient: str, letter: _Letter, answer: str, *, accepted: bool
     ) -> tuple[int, Message | None]:
         world, name = self._world, plain(recipient)
         behaviour, rule = world.behaviour("smtp", name)
         message = None
         if accepted:
-            message = world.add_message("smtp", _account(world, session), Wanted(name, text, ref), behaviour, rule)
+            wanted = Wanted(name, letter.text, letter.ref, one_click=letter.one_click)
+            message = world.add_message("smtp", _account(world, session), wanted, behaviour, rule)
         number = world.journal.write(
             "request",
             provider="smtp",
             account="",
             recipient=name,
-            ref=ref,
-            text=text,
+            ref=letter.ref,
+            text=letter.text,
             id=message.id if message else "",
             behaviour=behaviour.name,
             answer=answer,
             accepted=accepted,
             # Refused before the letter: the request was never whole.
-            whole=bool(text or ref),
+            whole=bool(letter.text or letter.ref),
+            headers=letter.headers,
+            html=letter.html,
             peer=session.peer[1] if session.peer else 0,
         )
         world.stats["smtp requests"] += 1
@@ -188,8 +196,25 @@ def _account(world: World, session: Session) -> Account:
     return account if isinstance(account, Account) else world.account("smtp", "*")
 
 
-def _read(content: bytes) -> tuple[str, str]:
-    """The plain text and our reference (the local part of the Message-ID)."""
+@dataclass(frozen=True, slots=True)
+class _Letter:
+    """What the journal keeps of a letter; empty for one refused before it came."""
+
+    text: str = ""
+    ref: str = ""  #: the local part of the Message-ID
+    headers: dict[str, str] = field(default_factory=dict)
+    html: bool = False
+
+    @property
+    def one_click(self) -> str:
+        """Where RFC 8058 tells the mail program to post: only with both headers, and only to a web address."""
+        if self.headers.get("list-unsubscribe-post") != "List-Unsubscribe=One-Click":
+            return ""
+        found = re.search(r"<(https?://[^>]+)>", self.headers.get("list-unsubscribe", ""))
+        return found[1] if found else ""
+
+
+def _read(content: bytes) -> _Letter:
     letter = email.message_from_bytes(content, policy=email.policy.default)
     body = letter.get_body(("plain", "html"))  # type: ignore[attr-defined]
     try:
@@ -197,7 +222,12 @@ def _read(content: bytes) -> tuple[str, str]:
     except (LookupError, ValueError):
         text = ""
     found = re.search(r"<([^@>]+)@", str(letter.get("Message-ID", "")))
-    return text.rstrip("\r\n"), found[1] if found else ""
+    return _Letter(
+        text.rstrip("\r\n"),
+        found[1] if found else "",
+        {name: str(letter[name]) for name in KEPT if name in letter},
+        letter.get_body(("html",)) is not None,  # type: ignore[attr-defined]
+    )
 
 
 async def _break(server: SMTP) -> None:

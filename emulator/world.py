@@ -72,6 +72,7 @@ class Message:
     behaviour: Behaviour
     buttons: tuple[str, ...] = ()
     ttl: float = 0.0
+    one_click: str = ""  #: where the mail program posts to unsubscribe
     cost: Decimal = Decimal(0)
     parts: int = 1
     #: (moment, status) in the order they happened.
@@ -99,6 +100,7 @@ class Wanted:
     buttons: tuple[str, ...] = ()
     ttl: float = 0.0
     parts: int = 1
+    one_click: str = ""
 
 
 @dataclass(slots=True)
@@ -142,6 +144,8 @@ class World:
         self._timers.clear()
         for task in self._tasks:
             task.cancel()
+        for provider in self.providers.values():
+            provider.reset()
         self.accounts: dict[tuple[str, str], Account] = {}
         self.rules: dict[tuple[str, str], list[Rule]] = defaultdict(list)
         self.defaults: dict[str, list[Rule]] = defaultdict(list)
@@ -320,6 +324,7 @@ class World:
             behaviour=behaviour,
             buttons=one.buttons,
             ttl=one.ttl,
+            one_click=one.one_click,
             cost=price * one.parts,
             parts=one.parts,
             taken_at=self.clock(),
@@ -442,10 +447,13 @@ class World:
 
     def _happen(self, message: Message, step: Step) -> None:
         """One step of a message's story. What is to be told waits behind what this message told before."""
-        if message.recalled and step.status not in {"click", "reply"}:
+        if message.recalled and step.status not in {"click", "reply", "one_click"}:
             return
         if step.status == "click":
             self.spawn(self.follow(message))
+            return
+        if step.status == "one_click":
+            self.spawn(self.unsubscribe(message))
             return
         hooks = self._hooks(message, step)
         if hooks and message.account.callback_url:
@@ -508,6 +516,20 @@ class World:
         code = await self._poster.send("GET", url, headers, b"") if url else 0
         self.journal.write(
             "click", provider=message.provider, recipient=message.recipient, id=message.id, url=url, code=code
+        )
+
+    async def unsubscribe(self, message: Message) -> None:
+        """The person's mail program unsubscribes without opening a page (RFC 8058)."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        body = b"List-Unsubscribe=One-Click"
+        code = await self._poster.send("POST", message.one_click, headers, body) if message.one_click else 0
+        self.journal.write(
+            "one_click",
+            provider=message.provider,
+            recipient=message.recipient,
+            id=message.id,
+            url=message.one_click,
+            code=code,
         )
 
     async def post(self, account: Account, hook: Hook | None, recipient: str, message_id: str, status: str) -> int:

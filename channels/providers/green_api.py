@@ -120,6 +120,10 @@ STATES: Final[dict[str, tuple[bool, str]]] = {
     "starting": (False, N_("The instance is starting. Try again in five minutes.")),
     "sleepMode": (False, N_("The phone of this instance is offline. Switch it on and connect it to the internet.")),
     "yellowCard": (False, N_("WhatsApp has suspended sending (yellow card). Reboot the instance and send less.")),
+    "suspended": (
+        False,
+        N_("WhatsApp has suspended this account for a while. Send less, and only to who waits for it."),
+    ),
     "pendingPassword": (False, N_("The instance waits for the two-step password. Enter it in the console.")),
 }
 

@@ -35,6 +35,7 @@ from contacts.services import consents, suppressions
 from contacts.services.reachability import Learned, learn
 from deliveries.models import Attempt, InboundMessage, Receipt
 from deliveries.services import reports
+from deliveries.services.acks import acknowledge
 from deliveries.services.stops import stop_answered, stop_of_contact
 from deliveries.snapshots import frozen_plan
 
@@ -102,7 +103,8 @@ def process(limit: int = BATCH) -> int:
     apart with the reason and never stops the others.
     """
     with transaction.atomic():
-        letters = _take(_TAKE, limit) + _take(_TAKE_PARKED, limit)
+        fresh = _take(_TAKE, limit)
+        letters = fresh + _take(_TAKE_PARKED, limit)
         if not letters:
             return 0
         adapters = _adapters({letter.channel_id for letter in letters})
@@ -114,7 +116,18 @@ def process(limit: int = BATCH) -> int:
         _file(letters)
         seen = {letter.channel_id for letter in letters}
         ChannelState.objects.filter(pk__in=seen).update(last_receipt_at=letters[0].now)
-        return len(letters)
+    _acknowledge([letter for letter in fresh if letter.channel_id in adapters])
+    return len(letters)
+
+
+def _acknowledge(letters: Sequence[_Letter]) -> None:
+    """After the commit, as it is HTTP: what people wait for on their screens."""
+    by_channel: dict[int, list[CallbackRequest]] = defaultdict(list)
+    for letter in letters:
+        if any(isinstance(item, Inbound) for item in letter.items):
+            by_channel[letter.channel_id].append(letter.request)
+    for channel_id, requests in by_channel.items():
+        acknowledge(channel_id, requests)
 
 
 def process_again(receipt_ids: Sequence[int]) -> int:

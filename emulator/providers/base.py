@@ -52,6 +52,9 @@ class HttpProvider(ABC):
     def __init__(self, world: World) -> None:
         self.world = world
 
+    def reset(self) -> None:  # noqa: B027 - most wires remember nothing of their own
+        """Forget what waits to be fetched."""
+
     @abstractmethod
     def handle(self, request: Request, path: str) -> None:
         """Answer the request; `path` is without the provider's prefix."""

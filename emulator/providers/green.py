@@ -37,6 +37,9 @@ class Green(HttpProvider):
         self._receipts = itertools.count(1)
         self._queues: dict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=QUEUE))
 
+    def reset(self) -> None:
+        self._queues.clear()
+
     def handle(self, request: Request, path: str) -> None:
         pieces = path.split("/")
         if len(pieces) < 4 or not pieces[1].startswith("waInstance"):

@@ -25,6 +25,9 @@ class Telegram(HttpProvider):
         self._updates = itertools.count(1000)
         self._queues: dict[str, list[dict[str, Any]]] = defaultdict(list)
 
+    def reset(self) -> None:
+        self._queues.clear()
+
     def handle(self, request: Request, path: str) -> None:
         token, _, method = path.removeprefix("/bot").partition("/")
         account = self.world.account(self.name, token)

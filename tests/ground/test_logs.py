@@ -23,6 +23,8 @@ TOKEN = "123456789:AAHk3v9x_4Qz-W7u1T6yR5eP2oI0aS8dFgH"
         ("phones=79001234567;79007654321", "7900765"),
         (f"POST https://api.telegram.org/bot{TOKEN}/sendMessage", "AAHk3v9x"),
         ("GET /waInstance1101000001/getStateInstance/d75b3a66374942c5b3c019c698abc2067e151558acbd412345", "d75b3a66"),
+        ("Forbidden: /hooks/3/NU5Y9r--Y7lPwpvyZqFafqbt0WUuVyBh/", "NU5Y9r"),
+        ("Not Found: /u/AbCdEfGhIjKlMnOpQrSt_1", "AbCdEf"),
         ("psw=hunter2&login=shop", "hunter2"),
         ('{"api_key": "abcdef123", "x": 1}', "abcdef123"),
         ("Authorization: Bearer abcdef.ghijkl", "abcdef.ghijkl"),

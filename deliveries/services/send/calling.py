@@ -434,8 +434,8 @@ def _tries(delivery_ids: list[int]) -> Counter[tuple[int, int]]:
 def _recalls(drafts: Sequence[_Draft]) -> dict[int, tuple[int, SentMessage]]:
     """Undelivered messages of earlier steps that their channel can take back (R7): delivery id -> (channel, message).
 
-    Only of channels that report delivery: where nobody says whether it arrived, taking it back would delete what
-    the person has perhaps read.
+    Also where nobody says whether it arrived (a bot): the person may have read it by then, which the chain's page says,
+    but two of the same message side by side are worse. Who clicked or answered has it delivered, and keeps it.
     """
     can = {
         draft.row.id: {index for index, terms in enumerate(draft.frozen.terms[: draft.row.step]) if terms.recall}
