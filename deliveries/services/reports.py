@@ -115,7 +115,9 @@ WITH told AS (
 ), candidates AS (
     SELECT t.index, t.ident, min(a.id) AS id FROM told t JOIN deliveries_attempt a
         ON a.channel_id = %s AND a.state = 'unknown' AND a.provider_message_id = '' AND a.address = t.address
-        AND a.called_at <= t.at + interval '5 s'
+        AND a.called_at <= t.at
+    WHERE NOT EXISTS (SELECT 1 FROM channels_channel c JOIN deliveries_attempt o
+        ON o.channel_id = c.id AND o.provider_message_id = t.ident)
     GROUP BY t.index, t.ident HAVING count(*) = 1
 ), named AS (
     UPDATE deliveries_attempt a SET provider_message_id = c.ident
@@ -129,11 +131,12 @@ SELECT c.index, c.id FROM candidates c JOIN named n ON n.id = c.id AND n.provide
 def adopt(channel_id: int, reports: Mapping[int, StatusReport], received_at: Mapping[int, datetime]) -> dict[int, int]:
     """Receipts of messages we have no id of, because the answer that would have named it was lost (C5).
 
-    A receipt whose id nobody knows, for an address to which exactly one message of this channel is in doubt, is
-    about that message: it takes the id, and so its outcome is known and nothing is sent in its place. Arguments and
-    result are keyed by the caller's index; returns index -> attempt id.
+    A receipt whose id nobody knows (no other channel either: two may share an account), for an address to which
+    exactly one message of this channel is in doubt, is about that message: it takes the id, and so its outcome is
+    known and nothing is sent in its place. One that carries a reference of ours needs no guess. Arguments and result
+    are keyed by the caller's index; returns index -> attempt id.
     """
-    told = {index: one for index, one in reports.items() if one.provider_message_id and one.address}
+    told = {index: one for index, one in reports.items() if one.provider_message_id and one.address and not one.ref}
     if not told:
         return {}
     with connection.cursor() as cursor:
@@ -176,14 +179,15 @@ UPDATE deliveries_attempt a SET
     state = CASE
         WHEN a.state = 'calling' THEN 'calling'
         WHEN v.failure <> '' AND least(a.delivered_at, v.delivered_at) IS NULL THEN 'failed'
-        WHEN v.failure = '' AND (a.state = 'unknown' OR v.delivered_at IS NOT NULL) THEN 'accepted'
+        WHEN v.failure = '' AND (a.state = 'unknown' AND coalesce({_POSITIVE}) IS NOT NULL
+            OR v.delivered_at IS NOT NULL) THEN 'accepted'
         ELSE a.state END,
     failed_at = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failed_at ELSE a.failed_at END,
     reason = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.reason ELSE a.reason END,
     detail = CASE WHEN v.detail <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.detail ELSE a.detail END,
     failure = CASE
         WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failure
-        WHEN v.failure = '' AND a.failure = 'outcome_unknown' THEN ''
+        WHEN v.failure = '' AND a.failure = 'outcome_unknown' AND coalesce({_POSITIVE}) IS NOT NULL THEN ''
         ELSE a.failure END,
     cost = CASE
         WHEN v.cost IS NOT NULL THEN v.cost
