@@ -145,6 +145,7 @@ class HttpConnection(asyncio.Protocol):
                 self._head_told = True
                 self.head_at = self._clock()
                 if not self._head_seen(self, method, target):
+                    self._buffer.clear()  # it is written down already
                     return
                 if _EXPECT.search(head) and self.transport is not None:
                     self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

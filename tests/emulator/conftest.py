@@ -125,8 +125,8 @@ def stop(emulated: Emulated) -> None:
 
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
-    """One process for all tests of this folder; ten times as fast as life."""
-    emulated = start(tmp_path_factory.mktemp("emulator") / "journal.jsonl", "--speed=10")
+    """One process for all tests of this folder; thirty times as fast as life."""
+    emulated = start(tmp_path_factory.mktemp("emulator") / "journal.jsonl", "--speed=30")
     yield emulated
     stop(emulated)
 
