@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from django.db import connection
 
-from tests.plugins.processes import Processes
+from tests.plugins.processes import Processes, Running
 
 #: The migrated database that all others are copied from: migrating takes seconds, copying a fraction of one.
 TEMPLATE = "cascade_bench_template"
@@ -34,7 +35,7 @@ class Rig:
     processes: Processes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1", "LOG_LEVEL": "WARNING"}
+        self.environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self.processes = Processes(self.folder, self.environment)
 
     def count(self, full: int, least: int = 10) -> int:
@@ -49,6 +50,17 @@ class Rig:
                 found[name].append(case())
                 self.say(f"round {number + 1} of {self.repeat}: {name} {found[name][-1]:,.0f}/s")
         return found
+
+    def stop(self, started: Sequence[Running]) -> None:
+        """End these processes in the order given; they are no longer watched."""
+        for one in started:
+            one.stop()
+            self.processes.running.remove(one)
+
+    def listens(self, port: int) -> bool:
+        """Whether somebody accepts connections on this port of 127.0.0.1."""
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
 
     def say(self, text: str) -> None:
         """Tell the person who waits."""

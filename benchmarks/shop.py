@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from django.db import connection
 from django.utils.timezone import now
@@ -32,15 +31,22 @@ def people(count: int) -> None:
         cursor.execute("VACUUM ANALYZE contacts_contact")
 
 
-def sms(url: str = "http://127.0.0.1:9", **fields: Any) -> Channel:
-    """An SMSC account at this address whose rate is no limit."""
-    fields = {"price": Decimal("4.80"), "charged_on": "accepted", "rate": 1_000_000.0, **fields}
-    return create_channel("smsc", "СМС", {"apikey": "bench-key"}, base_url=url, **fields)
+def messenger(url: str = "http://127.0.0.1:9", rate: float = 1_000_000.0) -> Channel:
+    """A GREEN-API account at this address, one call per message, whose rate is no limit."""
+    return create_channel(
+        "green_api_whatsapp",
+        f"Мессенджер {Channel.objects.count() + 1}",
+        {"id_instance": "1101", "api_token": "bench-token"},
+        base_url=url,
+        price=Decimal("2.60"),
+        charged_on="delivered",
+        rate=rate,
+    )
 
 
 def chain(*channels: Channel) -> Chain:
     """A step for each channel, an hour's wait for "delivered" in each."""
-    made = Chain.objects.create(name="Цепочка")
+    made = Chain.objects.create(name=f"Цепочка {Chain.objects.count() + 1}")
     for order, channel in enumerate(channels):
         ChainStep.objects.create(chain=made, order=order, channel=channel, expect="delivered", wait=timedelta(hours=1))
     return made
@@ -53,7 +59,7 @@ def text() -> MessageTemplate:
 
 def plan_of() -> int:
     """A frozen plan outside any campaign; returns its id."""
-    definition = freeze(chain(sms()), text(), Purpose.MARKETING)
+    definition = freeze(chain(messenger()), text(), Purpose.MARKETING)
     return DeliveryPlan.objects.create(purpose=Purpose.MARKETING.value, definition=definition).pk
 
 
