@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 
 from django.db import connection
 from django.db.models import Q
@@ -37,17 +38,27 @@ def template_variables(contact_ids: Collection[int]) -> dict[int, dict[str, str]
     rows = Contact.objects.filter(pk__in=contact_ids).values_list(
         "pk", "name", "full_name", "phone", "email", "birthday", "branch__name", "attributes"
     )
-    found: dict[int, dict[str, str]] = {}
-    for pk, name, full_name, phone, email, birthday, branch, attributes in rows.iterator(chunk_size=5000):
-        born = birthday.strftime("%d.%m.%Y") if birthday else ""
-        values = {key: as_text(value) for key, value in attributes.items()} if attributes else {}
-        for field, value in zip(
-            VARIABLES, (name, full_name, phone or "", email or "", born, branch or ""), strict=True
-        ):
-            for alias in VARIABLES[field]:
-                values[alias] = value
-        found[pk] = values
-    return found
+    return {pk: as_variables(*row) for pk, *row in rows.iterator(chunk_size=5000)}
+
+
+def as_variables(
+    name: str,
+    full_name: str,
+    phone: str | None,
+    email: str | None,
+    birthday: date | None,
+    branch: str | None,
+    attributes: Mapping[str, object] | None,
+) -> dict[str, str]:
+    """The same for one card that the caller has read already."""
+    values = {key: as_text(value) for key, value in attributes.items()} if attributes else {}
+    born = birthday.strftime("%d.%m.%Y") if birthday else ""
+    for aliases, value in zip(
+        VARIABLES.values(), (name, full_name, phone or "", email or "", born, branch or ""), strict=True
+    ):
+        for alias in aliases:
+            values[alias] = value
+    return values
 
 
 def known_variables() -> set[str]:

@@ -157,7 +157,10 @@ class Delivery(models.Model):
         verbose_name_plural = _("deliveries")
         constraints = [
             models.UniqueConstraint(fields=["campaign", "contact"], name="delivery_once_per_campaign"),
-            models.UniqueConstraint(fields=["dedup_key"], name="delivery_once_per_event"),
+            # Partial: a mass sending has no key, and each of its rows moves through every full index at each step.
+            models.UniqueConstraint(
+                fields=["dedup_key"], condition=Q(dedup_key__isnull=False), name="delivery_once_per_event"
+            ),
             models.CheckConstraint(
                 name="delivery_never_forgotten",
                 condition=Q(state="waiting", due_at__isnull=False, lease_until__isnull=True, outcome="")
@@ -219,7 +222,7 @@ class Attempt(models.Model):
     address = models.CharField(_("address"), max_length=200)
     state = models.CharField(_("state"), max_length=8, choices=AttemptState.choices, default=AttemptState.CALLING)
     #: Our reference, sent wherever the wire has a field for it; also the secret of tracked links.
-    client_ref = models.CharField(max_length=22, unique=True)
+    client_ref = models.CharField(max_length=22)
     provider_message_id = models.CharField(_("provider's id"), max_length=200, blank=True)
 
     called_at = models.DateTimeField(_("called"))
@@ -254,6 +257,8 @@ class Attempt(models.Model):
         verbose_name_plural = _("attempts")
         constraints = [
             models.UniqueConstraint(fields=["delivery", "step", "try_no"], name="attempt_once_per_try"),
+            # Not `unique=True`, which would add an index for LIKE: a random key in one more index, twice a message.
+            models.UniqueConstraint(fields=["client_ref"], name="attempt_once_per_ref"),
             models.UniqueConstraint(fields=["delivery"], condition=Q(state="calling"), name="attempt_one_in_flight"),
             # With the address: Telegram numbers messages within a chat, SMSC gives one id to many phones.
             models.UniqueConstraint(

@@ -64,6 +64,12 @@ RETURNING j.was, s.breaker
 """
 
 
+_SPOTLESS = """
+SELECT 1 FROM channels_channelstate WHERE channel_id = %s AND breaker = 'closed' AND errors_in_row = 0
+    AND unknown_in_row = 0 AND trouble = '' AND last_error = '' AND opened_at IS NULL AND probe_at IS NULL
+"""
+
+
 def note_results(
     channel_id: int,
     ok: int,
@@ -94,6 +100,11 @@ def note_results(
         "probe": PROBE_EVERY,
     }
     with connection.cursor() as cursor:
+        if not (account or unknown):
+            # The ordinary batch, and nothing to forget: no write, no lock for the other workers to wait at.
+            cursor.execute(_SPOTLESS, [channel_id])
+            if cursor.fetchone() is not None:
+                return False
         for _ in range(2):
             cursor.execute(_NOTE, parameters)
             row = cursor.fetchone()

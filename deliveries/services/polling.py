@@ -53,8 +53,8 @@ def poll_due() -> int:
 def _channels_with_questions() -> list[int]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.id FROM channels_channel c WHERE EXISTS (SELECT 1 FROM deliveries_attempt a"
-            " WHERE a.channel_id = c.id AND a.next_poll_at <= now())"
+            "SELECT c.id FROM channels_channel c, LATERAL (SELECT 1 FROM deliveries_attempt a"
+            " WHERE a.channel_id = c.id AND a.next_poll_at <= now() LIMIT 1) questions"
         )
         return [row[0] for row in cursor.fetchall()]
 

@@ -78,6 +78,8 @@ WHERE a.id = v.id AND a.state IN ('calling', 'unknown')
 RETURNING {", ".join("a." + name for name in AttemptFacts._fields)}
 """  # noqa: S608 - constant columns
 
+#: `lease_until IS NOT NULL` is how delivery_never_forgotten spells "leased" without offering the planner the index of
+#: leases, where every batch of this campaign has left its dead rows (measured: 2,300 looked at to find 64).
 #: A stop that was stored during the call was not seen by the question: it is folded in at once (R10).
 _RELEASE = """
 UPDATE deliveries_delivery d SET
@@ -87,7 +89,7 @@ UPDATE deliveries_delivery d SET
     has_unknown = d.has_unknown OR v.unknown
 FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[], %s::text[], %s::bool[])
     AS v(id, fence, due_at, wait_reason, unknown)
-WHERE d.id = v.id AND d.fence = v.fence AND d.state = 'leased'
+WHERE d.id = v.id AND d.fence = v.fence AND d.lease_until IS NOT NULL
 RETURNING d.id, d.due_at <= now()
 """
 
@@ -100,30 +102,26 @@ def record(done: Sequence[Done]) -> int:
     """
     if not done:
         return 0
-    with transaction.atomic():
-        due_now = _record(done)
+    ids = _provider_ids(done)
+    try:
+        with transaction.atomic():
+            due_now = _record(done, ids)
+    except IntegrityError:
+        # The provider gave one id to two messages (P15): both keep their evidence, matched by our own reference.
+        with transaction.atomic():
+            due_now = _record(done, _without_repeated(done, ids))
     _tell_channels(done)
     _tell_campaigns(done)
     return due_now
 
 
-def _record(done: Sequence[Done]) -> int:
+def _record(done: Sequence[Done], provider_ids: Sequence[str]) -> int:
     now = database_now()
-    facts = _write_attempts(done, now)
+    facts = _update_attempts(done, provider_ids, now)
     due_now = _release(done, facts, now)
     _book_budgets([one for one in done if one.item.attempt_id in facts])
     _remember(done, now)
     return due_now
-
-
-def _write_attempts(done: Sequence[Done], now: datetime) -> dict[int, AttemptFacts]:
-    ids = _provider_ids(done)
-    try:
-        with transaction.atomic():
-            return _update_attempts(done, ids, now)
-    except IntegrityError:
-        # The provider gave one id to two messages (P15): both keep their evidence, matched by our own reference.
-        return _update_attempts(done, _without_repeated(done, ids), now)
 
 
 def _provider_ids(done: Sequence[Done]) -> list[str]:
@@ -207,7 +205,8 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
     Only its Wait is taken: a decision (the next step, the end) is made by advance, which reads everything a
     decision needs. Here surroundings are left out; an answer that is too early only asks once more.
     """
-    before = load_attempts([one.item.row.id for one in done if one.item.row.step > 0 or one.item.try_no > 1])
+    older = [one.item.row.id for one in done if one.item.row.step > 0 or one.item.try_no > 1]
+    before = load_attempts(older) if older else {}
     ids, fences, due, waits, unknown = [], [], [], [], []
     for one in done:
         row = one.item.row
