@@ -50,12 +50,12 @@ class Chaos:
         self.crowd = [self.start(kind) for kind in self.kinds]
 
     def kill_one(self) -> None:
-        """SIGKILL one worker in one of the three ways."""
-        worker = self.dice.choice(self.crowd)
+        """SIGKILL one worker in one of the three ways; nobody while all of them are still starting."""
+        at_work = [(worker, children) for worker in self.crowd if (children := worker.children())]
+        if not at_work:
+            return
+        worker, children = self.dice.choice(at_work)
         how = self.dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
-        children = worker.children()
-        if how is How.CHILD and not children:
-            how = How.GROUP  # it is still starting
         with contextlib.suppress(ProcessLookupError):
             if how is How.CHILD:
                 os.kill(self.dice.choice(children), signal.SIGKILL)

@@ -31,8 +31,11 @@ class Moment(Enum):
     HALF = auto()
     #: The COMMIT of the transaction with the matching statement is never passed on.
     COMMIT = auto()
-    #: The answer is there and is not passed on: to the request, or for a statement to its transaction's COMMIT.
+    #: The answer is there and is not passed on: to the request, or for a statement to its transaction's COMMIT (its
+    #: own, where it is a transaction by itself).
     ANSWER = auto()
+    #: The process stands still before the matching statement leaves, until Trap.release().
+    FROZEN = auto()
     #: The answer reaches a process that stands still and never wakes.
     ANSWERED = auto()
 
@@ -46,7 +49,19 @@ class Trap:
     #: Kill the process at the near end; else only cut the connection.
     kills: bool
     sprung: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def release(self) -> None:
+        """The process that stands still goes on."""
+        self.released.set()
+
+    def freeze(self, pid: int) -> None:
+        """Stop the process and wait for release()."""
+        os.kill(pid, signal.SIGSTOP)
+        self.sprung.set()
+        self.released.wait()
+        os.kill(pid, signal.SIGCONT)
 
     def spring(self, pid: int) -> bool:
         """Do it; False if it has been done before."""
@@ -82,6 +97,8 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ends = True
+        if self._trap is not None:
+            self._trap.release()
         for one in [self._listener, *self._open]:
             _close(one)
 
@@ -142,16 +159,18 @@ class DatabaseWire(Wire):
 
     def _relay(self, near: socket.socket, far: socket.socket) -> None:
         pid, _, _ = struct.unpack("3i", near.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        said = bytearray()  # since the last COMMIT
+        said = bytearray()  # in this transaction
         withheld = threading.Event()
 
         def asks(data: bytes) -> bool:
             said.extend(data)
             trap = self._trap
-            ends = self.COMMIT.search(data) is not None
+            ends = self.COMMIT.search(data) is not None or b"BEGIN" not in said
             if trap is not None and not trap.sprung.is_set() and trap.pattern.search(said):
                 if trap.moment is Moment.BEFORE or (trap.moment is Moment.COMMIT and ends):
                     return not trap.spring(pid)
+                if trap.moment is Moment.FROZEN:
+                    trap.freeze(pid)
                 if trap.moment is Moment.ANSWER and ends:
                     withheld.set()
             if ends:

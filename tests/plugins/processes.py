@@ -125,9 +125,9 @@ class Processes:
             ready=lambda _: pid_file.exists(),
         )
 
-    def web(self, environment: dict[str, str] | None = None) -> Running:
+    def web(self, environment: dict[str, str] | None = None, port: int | None = None) -> Running:
         """Start the web server; its `url` is http://127.0.0.1:<port>."""
-        port = free_port()
+        port = port or free_port()
         url = f"http://127.0.0.1:{port}"
         started = self.start(
             "web",
