@@ -274,16 +274,11 @@ class Seam:
             self._mail.close()
             self._mail = None
 
-    async def call(self, call: Call, *, proxy: str = "", slot: float | None = None) -> Answer:
+    async def call(self, call: Call, *, proxy: str = "") -> Answer:
         """Send one call and return what came back, or why nothing did. Never raises for the network's doings.
 
-        `proxy`: http://user:password@host:port of this account. `slot`: the moment, on the clock of
-        `loop.time()`, before which the account's rate forbids to start.
+        `proxy`: http://user:password@host:port of this account.
         """
-        if slot is not None:
-            wait = slot - asyncio.get_running_loop().time()
-            if wait > 0:
-                await asyncio.sleep(wait)
         if isinstance(call, MailCall):
             if self._mail is None:
                 self._mail = _MailRoom(self.guard, self._timeout.sock_connect or 5.0, self._total, self._mail_threads)

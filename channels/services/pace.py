@@ -100,23 +100,34 @@ def reserve_slots(channel_id: int, wanted: int, horizon: float = 1.0) -> Slots:
 
 
 def paused_until(channel_id: int) -> datetime | None:
-    """The end of a pause the provider asked for, None when the channel only keeps its usual pace. For the owner's page."""
-    row = ChannelState.objects.filter(channel_id=channel_id).values_list("next_slot_at", "channel__rate").first()
-    if row is None:
-        return None
-    usual = timedelta(seconds=10 + 2 / row[1])
-    return row[0] if row[0] > now() + usual else None
+    """The end of a pause the provider asked for, None when there is none. For the owner's page."""
+    return (
+        ChannelState.objects.filter(channel_id=channel_id, held_until__gt=now())
+        .values_list("held_until", flat=True)
+        .first()
+    )
 
 
-def slow_down(channel_id: int, until: datetime) -> None:
-    """Nobody calls this account before `until` (Retry-After). An earlier moment than known changes nothing.
+def slow_down(channel_id: int, wait: timedelta) -> None:
+    """Nobody calls this account for `wait` from now (Retry-After); a shorter wait than known changes nothing.
 
-    Slots that other workers took within the last horizon are already theirs: keep the horizon at a second or less.
+    Takes no new slots away from anybody by itself: who holds one inside the pause asks pauses() before using it.
     """
-    parameters: list[Any] = [until, LONGEST_SLOW_DOWN, channel_id]
+    parameters: list[Any] = [min(wait, LONGEST_SLOW_DOWN), channel_id]
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE channels_channelstate SET next_slot_at ="
-            " greatest(next_slot_at, least(%s, clock_timestamp() + %s)) WHERE channel_id = %s",
+            "UPDATE channels_channelstate s SET next_slot_at = greatest(s.next_slot_at, v.until),"
+            " held_until = greatest(s.held_until, v.until)"
+            " FROM (SELECT clock_timestamp() + %s AS until) v WHERE s.channel_id = %s",
             parameters,
         )
+
+
+def pauses() -> dict[int, float]:
+    """Channel id -> seconds left of the pause its provider asked for; channels without one are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT channel_id, extract(epoch FROM held_until - clock_timestamp())::float8"
+            " FROM channels_channelstate WHERE held_until > clock_timestamp()"
+        )
+        return dict(cursor.fetchall())

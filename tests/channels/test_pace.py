@@ -58,30 +58,33 @@ def test_R19_unused_time_is_not_saved_up():
 @pytest.mark.django_db
 def test_I15_retry_after_is_obeyed():
     channel = make_channel("fake_sms", rate=100)
-    until = now() + timedelta(seconds=30)
-    pace.slow_down(channel.pk, until)
+    pace.slow_down(channel.pk, timedelta(seconds=30))
     slots = pace.reserve_slots(channel.pk, 10)
     assert slots.count == 0
-    assert slots.first_at == until
-    pace.slow_down(channel.pk, now() + timedelta(seconds=1))
-    assert pace.reserve_slots(channel.pk, 10).first_at == until, "an earlier moment changes nothing"
+    assert 29 < slots.delay <= 30
+    pace.slow_down(channel.pk, timedelta(seconds=1))
+    assert pace.reserve_slots(channel.pk, 10).first_at == slots.first_at, "a shorter pause changes nothing"
 
 
 @pytest.mark.django_db
 def test_a_pause_asked_for_is_told_from_the_usual_pace():
-    channel = make_channel("fake_sms", rate=2 / 60)
-    assert pace.paused_until(channel.pk) is None
+    channel, other = make_channel("fake_sms", rate=2 / 60), make_channel("fake_sms", "other")
     pace.reserve_slots(channel.pk, 1)
     assert pace.paused_until(channel.pk) is None
-    until = now() + timedelta(minutes=10)
-    pace.slow_down(channel.pk, until)
-    assert pace.paused_until(channel.pk) == until
+    assert pace.pauses() == {}
+    pace.slow_down(channel.pk, timedelta(minutes=10))
+    assert pace.paused_until(channel.pk) > now() + timedelta(minutes=9)
+    assert list(pace.pauses()) == [channel.pk]
+    assert 590 < pace.pauses()[channel.pk] <= 600
+    assert pace.paused_until(other.pk) is None
+    ChannelState.objects.update(held_until=now() - timedelta(seconds=1))
+    assert pace.paused_until(channel.pk) is None
 
 
 @pytest.mark.django_db
 def test_absurd_patience_is_cut():
     channel = make_channel("fake_sms")
-    pace.slow_down(channel.pk, now() + timedelta(days=4000))
+    pace.slow_down(channel.pk, timedelta(days=4000))
     assert pace.reserve_slots(channel.pk, 1).delay < timedelta(days=1, minutes=1).total_seconds()
 
 

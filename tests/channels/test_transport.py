@@ -193,16 +193,6 @@ def test_gzip_is_opened_and_a_bomb_is_cut():
     assert answer.truncated
 
 
-def test_a_call_waits_for_its_slot():
-    async def main():
-        async with RawServer(answering(OK)) as server, Seam(allowed_private=LOCAL) as seam:
-            slot = asyncio.get_running_loop().time() + 0.2
-            await seam.call(post(server.url), slot=slot)
-            return asyncio.get_running_loop().time() - slot
-
-    assert 0 <= run(main()) < 5
-
-
 # ---------------------------------------------------------------- exactly one request, and did it leave
 
 

@@ -24,6 +24,7 @@ from channels.models import Channel
 from channels.providers.base import AddressState, Call, Failed, NoAnswer, OutgoingMessage, Provider, SendResult
 from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels, open_breaker
+from channels.services.pace import pauses, slow_down
 from channels.transport import Seam
 from deliveries.services.send.calling import Calling, Outgoing, call, recover_lost_commit
 from deliveries.services.send.claim import LATEST_START, Claim, channels_with_work, claim, send_back
@@ -35,6 +36,10 @@ T = TypeVar("T")
 #: Results are written as soon as so many are there, or after so long.
 FLUSH_COUNT = 64
 FLUSH_SECONDS = 0.05
+#: How long a channel that said "too fast" without a figure is left alone.
+BREATH = timedelta(seconds=1)
+#: How soon this process learns of a pause that a provider asked of another one.
+PAUSE_SECONDS = 0.1
 #: How long an idle pump with calls still in flight waits before it looks for new work.
 LOOK_SECONDS = 0.05
 #: A lost connection is tried again for this long: results in memory are evidence that must not be dropped.
@@ -70,6 +75,8 @@ class Pump:
         self._wires: dict[int, _Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._done: list[Done] = []
+        #: Channel id -> the loop's time before which its provider wants to hear nothing.
+        self._held: dict[int, float] = {}
         self._news = asyncio.Event()
         self._result = Pumped()
 
@@ -78,6 +85,14 @@ class Pump:
         loop = asyncio.get_running_loop()
         stop_at = loop.time() + seconds
         await self._db(close_old_connections)
+        watching = asyncio.create_task(self._watch_pauses())
+        try:
+            return await self._pump(stop_at)
+        finally:
+            watching.cancel()
+
+    async def _pump(self, stop_at: float) -> Pumped:
+        loop = asyncio.get_running_loop()
         drained = False
         while True:
             in_time = loop.time() < stop_at
@@ -252,9 +267,48 @@ class Pump:
             return [Failed(m.ref, FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED, detail) for m in messages]
         results: list[SendResult] = []
         for request in calls:
-            answer = await self.seam.call(request, proxy=wire.proxy, slot=slot)
-            results.extend(wire.provider.read_send(request, answer))
+            loop = asyncio.get_running_loop()
+            if slot > loop.time():
+                await asyncio.sleep(slot - loop.time())
+            held = self._held.get(wire.channel_id, 0.0) - loop.time()
+            if held > 0:
+                # Its turn was taken before the provider asked for a pause. Nothing left: the turn is given back.
+                results.extend(_held_back(ref, timedelta(seconds=held)) for ref in request.refs)
+                continue
+            found = wire.provider.read_send(request, await self.seam.call(request, proxy=wire.proxy))
+            await self._obey(wire.channel_id, found)
+            results.extend(found)
         return results
+
+    async def _obey(self, channel_id: int, results: Sequence[SendResult]) -> None:
+        """Stop this channel for as long as its provider asks, here at once and in the other workers within
+        PAUSE_SECONDS (I15)."""
+        limited = [one for one in results if isinstance(one, Failed) and one.failure is FailureClass.RATE_LIMITED]
+        if not limited:
+            return
+        wait = max(BREATH, *(one.retry_after or BREATH for one in limited))
+        until = asyncio.get_running_loop().time() + wait.total_seconds()
+        if until > self._held.get(channel_id, 0.0):
+            self._held[channel_id] = until
+            try:
+                await self._db(slow_down, channel_id, wait)
+            except (OperationalError, InterfaceError):
+                logger.warning("database away: the other workers are not told of channel %s's pause", channel_id)
+                await self._db(_drop_connection)
+
+    async def _watch_pauses(self) -> None:
+        """Hear what other workers were told, while turns taken earlier wait here to be used."""
+        while True:
+            await asyncio.sleep(PAUSE_SECONDS)
+            if not self._tasks:
+                continue
+            try:
+                found = await self._db(pauses)
+            except (OperationalError, InterfaceError):
+                continue  # whoever claims or records next says so and mends it
+            now = asyncio.get_running_loop().time()
+            for channel_id, left in found.items():
+                self._held[channel_id] = max(self._held.get(channel_id, 0.0), now + left)
 
     async def _recall(self, item: Outgoing) -> bool:
         """Take back an earlier undelivered message first (R7). Not getting it back does not stop the next step."""
@@ -298,6 +352,10 @@ class Pump:
 
 def _not_registered(message: OutgoingMessage) -> Failed:
     return Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED, "registration check")
+
+
+def _held_back(ref: str, left: timedelta) -> Failed:
+    return Failed(ref, FailureClass.RATE_LIMITED, detail="not sent: the provider asked for a pause", retry_after=left)
 
 
 def _too_late(message: OutgoingMessage) -> Failed:

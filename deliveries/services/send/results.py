@@ -26,7 +26,6 @@ from cascade.machine import settle
 from cascade.vocabulary import ACCOUNT_TROUBLE, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers.base import Accepted, SendResult
 from channels.services.health import note_results
-from channels.services.pace import slow_down
 from contacts.services.reachability import Learned, learn
 from deliveries.models import TimelineEvent
 from deliveries.services.decisions import Line, database_now, load_attempts, write_lines
@@ -38,8 +37,6 @@ from deliveries.snapshots import AttemptFacts, Surroundings, build_state, frozen
 _FREE = frozenset(FailureClass) - {FailureClass.OUTCOME_UNKNOWN}
 #: Refusals of one text in a row, without one acceptance, that pause its campaign.
 REFUSALS_TO_PAUSE = 20
-#: How long a channel that said "too fast" without a figure is left alone.
-_BREATH = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +284,7 @@ def _remember(done: Sequence[Done], now: datetime) -> None:
 
 
 def _tell_channels(done: Sequence[Done]) -> None:
-    """Health and pace of each channel, after the commit: losing this costs one batch of statistics."""
+    """Health of each channel, after the commit: losing this costs one batch of statistics."""
     by_channel = sorted(done, key=lambda one: one.item.terms.channel_id)
     for channel_id, group in groupby(by_channel, key=lambda one: one.item.terms.channel_id):
         batch = list(group)
@@ -306,9 +303,6 @@ def _tell_channels(done: Sequence[Done]) -> None:
             len(unknown),
             errors=max(1, len(trouble)),
         )
-        if limited:
-            pause = max((result.retry_after or _BREATH for result in limited), default=_BREATH)
-            slow_down(channel_id, database_now() + max(pause, _BREATH))
 
 
 def _tell_campaigns(done: Sequence[Done]) -> None:
