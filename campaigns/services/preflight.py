@@ -52,6 +52,7 @@ _REF = "AbCdEfGhIjKlMnOpQrStUv"
 
 #: Groups people are counted in, in the order they are shown; each person is in exactly one.
 SENT, NO_ADDRESS, EMPTY = "sent", Reason.NO_ADDRESS.value, Reason.EMPTY_VARIABLE.value
+TOO_LONG = Reason.MESSAGE_REFUSED.value
 _LABELS: dict[str, str] = {
     SENT: gettext_noop("will be written to"),
     Reason.NO_CONSENT.value: gettext_noop("no consent to marketing"),
@@ -59,6 +60,7 @@ _LABELS: dict[str, str] = {
     Reason.FREQUENCY_CAP.value: gettext_noop("have had enough messages for now"),
     NO_ADDRESS: gettext_noop("no address for any step"),
     EMPTY: gettext_noop("the text needs a value they do not have"),
+    TOO_LONG: gettext_noop("their text is too long for every channel"),
 }
 
 
@@ -86,6 +88,14 @@ class EmptyValue:
     def braced(self) -> str:
         """As it stands in the text."""
         return f"{{{self.name}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """People whose text a channel cannot take, with a few names."""
+
+    people: int
+    examples: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,8 @@ class Preflight:
     exact: bool = True
     #: People whose SMS has more than one paid part.
     several_parts: int = 0
+    #: Index of a step -> people whose text its channel cannot take: it is left out for them.
+    too_long: dict[int, TooLong] = field(default_factory=dict)
     #: The least time the first step takes, by pace alone.
     at_least: timedelta = timedelta(0)
     blockers: list[Finding] = field(default_factory=list)
@@ -187,6 +199,7 @@ class _Terms:
     kind: ChannelKind
     price: Decimal
     counts_parts: bool
+    max_text: int
     charged_if_met: bool  #: charged when the step did what was expected of it
     charged_if_missed: bool  #: charged although the chain had to go on
 
@@ -201,6 +214,9 @@ class _Sums:
     single: Decimal = Decimal(0)
     last: Decimal = Decimal(0)
     nothing_left: int = 0
+    unsayable: int = 0  #: nothing left because every text is too long
+    too_long: Counter[int] = field(default_factory=Counter)  #: step's bit -> people whose text it cannot take
+    too_long_who: dict[int, list[str]] = field(default_factory=dict)
     step_people: Counter[int] = field(default_factory=Counter)
     step_parts: Counter[int] = field(default_factory=Counter)
     several_parts: int = 0
@@ -218,6 +234,10 @@ _CONSENT_OFF = gettext_noop("Consent is not checked: advertising without consent
 _CHAIN_WARNING = gettext_noop("The chain, step %(step)s: %(problem)s")
 _TROUBLE = gettext_noop("The channel “%(channel)s” is in trouble right now: its messages will wait.")
 _PARTS = gettext_noop("SMS: %(people)s people get a text of several parts, each part is paid. Shorten the text.")
+_TOO_LONG = gettext_noop(
+    "“%(channel)s” takes %(limit)s characters at most. For %(people)s people the text is longer and this step is left "
+    "out (%(who)s). Shorten the text."
+)
 _BUDGET = gettext_noop("The budget of %(budget)s may not be enough: the campaign pauses when it is used up.")
 _CURRENCIES = gettext_noop("The channels of this chain have prices in different currencies: sums mean nothing.")
 _EMPTY_VALUES = gettext_noop(
@@ -335,11 +355,20 @@ def _walk(
 def _same_for_all(by_mask: Counter[int], terms: Sequence[_Terms], texts: Mapping[ChannelKind, Prepared]) -> _Sums:
     """The sums where no text depends on the person: from the counted groups, exactly, however many people there are."""
     sums = _Sums()
-    parts = {kind: count_segments(_render(text, {}).text).parts for kind, text in texts.items()}
+    said = {kind: _render(text, {}).text for kind, text in texts.items()}
+    parts = {kind: count_segments(text).parts for kind, text in said.items()}
     for mask, people in by_mask.items():
-        if mask:
-            _charge([one for one in terms if mask & one.bit], parts, people, sums)
-            sums.walked += people
+        if not mask:
+            continue
+        sums.walked += people
+        able = [one for one in terms if mask & one.bit and len(said[one.kind]) <= one.max_text]
+        for one in terms:
+            if mask & one.bit and one not in able:
+                sums.too_long[one.bit] += people
+        if able:
+            _charge(able, parts, people, sums)
+        else:
+            sums.unsayable += people
     return sums
 
 
@@ -354,6 +383,7 @@ def _one(
     """Add one person: which steps really work for them, how many parts, what that costs."""
     sums.walked += 1
     parts: dict[ChannelKind, int] = {}
+    lengths: dict[ChannelKind, int] = {}
     unable: set[str] = set()
     for kind, text in texts.items():
         lacking = text.missing(values)
@@ -362,17 +392,28 @@ def _one(
             continue
         rendered = _render(text, values)
         parts[kind] = count_segments(rendered.text).parts
+        lengths[kind] = len(rendered.text)
         sums.lengths.setdefault(kind, []).append((len(rendered.text), pk, values))
     for name in unable:
         sums.missing[name] += 1
-        who = sums.missing_who.setdefault(name, [])
-        if len(who) < 5:
-            who.append(str(values.get("name") or values.get("full_name") or values.get("phone") or f"#{pk}"))
-    able = [one for one in terms if mask & one.bit and one.kind in parts]
+        _name(sums.missing_who.setdefault(name, []), pk, values)
+    written = [one for one in terms if mask & one.bit and one.kind in parts]
+    able = [one for one in written if lengths[one.kind] <= one.max_text]
+    for one in written:
+        if one not in able:
+            sums.too_long[one.bit] += 1
+            _name(sums.too_long_who.setdefault(one.bit, []), pk, values)
     if not able:
-        sums.nothing_left += 1
+        sums.unsayable += bool(written)
+        sums.nothing_left += not written
         return
     _charge(able, parts, 1, sums)
+
+
+def _name(examples: list[str], pk: int, values: Mapping[str, Any]) -> None:
+    """Add this person to the few that are named."""
+    if len(examples) < 5:
+        examples.append(str(values.get("name") or values.get("full_name") or values.get("phone") or f"#{pk}"))
 
 
 def _charge(able: Sequence[_Terms], parts: Mapping[ChannelKind, int], people: int, sums: _Sums) -> None:
@@ -442,6 +483,7 @@ def _terms(index: int, step: ChainStep) -> _Terms:
         kind=ChannelKind(step.channel.kind),
         price=step.channel.price,
         counts_parts=provider_class(step.channel.provider).capabilities.counts_sms_parts,
+        max_text=provider_class(step.channel.provider).capabilities.max_text,
         charged_if_met=last is None or RANK[charged] <= RANK[last],
         # Missed means at worst: everything below the last expectation came, the expectation itself did not.
         charged_if_missed=step.channel.charged_on == ChargedOn.ACCEPTED
@@ -465,13 +507,16 @@ def _add_up(result: Preflight, sums: _Sums, sendable: int) -> None:
     result.exact = scale == 1
     result.cost_from, result.cost_to = rounded(sums.low * scale), rounded(sums.high * scale)
     result.cost_without_doubles, result.cost_last_only = rounded(sums.single * scale), rounded(sums.last * scale)
-    lost = round(sums.nothing_left * scale)
-    if lost:
-        counts = {group.code: group.people for group in result.groups}
-        counts[SENT] = counts.get(SENT, 0) - lost
-        counts[EMPTY] = lost
+    lost = {EMPTY: round(sums.nothing_left * scale), TOO_LONG: round(sums.unsayable * scale)}
+    if any(lost.values()):
+        counts = {group.code: group.people for group in result.groups} | lost
+        counts[SENT] = counts.get(SENT, 0) - sum(lost.values())
         result.groups = [Group(code, counts[code]) for code in _LABELS if counts.get(code)]
     result.several_parts = round(sums.several_parts * scale)
+    result.too_long = {
+        bit.bit_length() - 1: TooLong(round(people * scale), tuple(sums.too_long_who.get(bit, ())))
+        for bit, people in sorted(sums.too_long.items())
+    }
     result.empty = [
         EmptyValue(name, round(people * scale), tuple(sums.missing_who[name]))
         for name, people in sums.missing.most_common()
@@ -547,6 +592,15 @@ def _warnings(
         yield Finding(_CURRENCIES, Mend.CHAIN, campaign.chain_id)
     if result.several_parts:
         yield Finding(_PARTS, Mend.TEMPLATE, campaign.template_id, {"people": result.several_parts})
+    for index, long in result.too_long.items():
+        channel = steps[index].channel
+        params = {
+            "people": long.people,
+            "channel": channel.name,
+            "limit": provider_class(channel.provider).capabilities.max_text,
+            "who": ", ".join(long.examples) or "…",
+        }
+        yield Finding(_TOO_LONG, Mend.TEMPLATE, campaign.template_id, params)
     for empty in result.empty:
         params = {"people": empty.people, "name": empty.name}
         yield Finding(_EMPTY_VALUES, Mend.TEMPLATE, campaign.template_id, params)

@@ -87,6 +87,32 @@ def test_empty_values_are_listed_before_the_launch(draft: Campaign) -> None:
     assert result.cost_to == 7 * Decimal("7.40")
 
 
+def test_M3_texts_too_long_for_a_channel_are_listed_before_the_launch(draft: Campaign) -> None:
+    """Only one person's name is that long: the SMS step is left out for them, the others cost what they cost."""
+    draft.template.text = "{name}, " + "скидка 15 % на мангалы! " * 40
+    draft.template.save()
+    before = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert before.too_long == {}
+    long = Contact.objects.order_by("pk").first()
+    assert long is not None
+    Contact.objects.filter(pk=long.pk).update(name="Я" * 190)
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    ((index, found),) = result.too_long.items()
+    assert (index, found.people, found.examples) == (1, 1, ("Я" * 190,))
+    assert _groups(result) == {"sent": 10}
+    assert result.cost_to < before.cost_to
+    assert any("1000" in one.text() for one in result.warnings)
+
+
+def test_M3_a_text_too_long_for_everybody_reaches_nobody(draft: Campaign) -> None:
+    draft.template.text = "ж" * 30_000
+    draft.template.save()
+    result = preflight.run(Campaign.objects.get(pk=draft.pk))
+    assert _groups(result) == {"message_refused": 10}
+    assert result.people == 0
+    assert (result.cost_from, result.cost_to) == (Decimal(0), Decimal(0))
+
+
 def test_a_large_audience_is_sampled_and_says_so(
     draft: Campaign, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
