@@ -330,7 +330,8 @@ def _fold_failure(known: StepState, event: Failed) -> StepState:
         event.reason if failed else None,
         event.at,
         retry_at,
-        known.strikes + (event.failure == FailureClass.TRANSIENT),
+        # A try counts by the last we know of it: one that was unknown has been counted.
+        known.strikes - (known.phase == _UNKNOWN) + (event.failure == FailureClass.TRANSIENT),
     )
 
 

@@ -2,7 +2,8 @@
 
 Two directions. Down: a frozen plan as JSON becomes cascade.Plan plus what the engine itself needs of each
 step (texts, price, TTL); plans never change, so each process keeps the ones it has read. Up: a delivery
-row with its attempt rows becomes a State, exactly the one that folding its facts would give.
+row with its attempt rows becomes a State, exactly the one that folding its facts would give (but for the failure of a
+step already left, which no decision asks about); tests/deliveries/test_snapshots.py holds both to each other.
 """
 
 from __future__ import annotations
@@ -16,10 +17,21 @@ from typing import Any, NamedTuple
 
 from django.utils.dateparse import parse_datetime
 
+from cascade.backoff import retry_delay
 from cascade.machine import OUTWEIGHS
-from cascade.plan import Plan
+from cascade.plan import Plan, Step
 from cascade.state import Phase, State, StepState
-from cascade.vocabulary import ChannelKind, ChargedOn, FailureClass, Milestone, Purpose, Reason, TroublePolicy
+from cascade.vocabulary import (
+    ACCOUNT_TROUBLE,
+    RETRYABLE,
+    ChannelKind,
+    ChargedOn,
+    FailureClass,
+    Milestone,
+    Purpose,
+    Reason,
+    TroublePolicy,
+)
 from channels.services.chains import to_plan_step
 from deliveries.models import DeliveryPlan
 from templates_app.services import Prepared, Text, prepare
@@ -35,7 +47,8 @@ MILESTONE_COLUMNS: dict[Milestone, str] = {
     Milestone.GOAL: "goal_at",
 }
 
-#: Failures that wear a step out; being too fast or an account in trouble are not the recipient's turn (R9, R4).
+#: Failures that wear a step out; being too fast or an account in trouble are not the recipient's turn (R9, R4). An
+#: unknown outcome that a receipt has settled leaves its moment behind and has worn the step out all the same.
 _STRIKES = frozenset({FailureClass.TRANSIENT.value, FailureClass.OUTCOME_UNKNOWN.value})
 
 
@@ -197,24 +210,33 @@ def _phase(last: AttemptFacts, milestones: Mapping[Milestone, datetime]) -> Phas
     return Phase.ACCEPTED
 
 
-def _step_state(attempts: Sequence[AttemptFacts], left: Reason | None) -> StepState:
+#: A failure with a moment to try again at: what machine.apply() gives one, whatever the row holds.
+_TRIED_AGAIN = RETRYABLE | ACCOUNT_TROUBLE
+
+
+def _step_state(step: Step, attempts: Sequence[AttemptFacts], left: Reason | None) -> StepState:
     last = attempts[-1]
     milestones: dict[Milestone, datetime] = {}
     for attempt in attempts:
         _milestones(attempt, milestones)
     phase = Phase.LEFT if left else _phase(last, milestones)
-    troubled = phase in (Phase.FAILED, Phase.UNKNOWN)
+    failure = FailureClass(last.failure) if phase in (Phase.FAILED, Phase.UNKNOWN) and last.failure else None
+    again = step.idempotent if phase is Phase.UNKNOWN else failure in _TRIED_AGAIN
+    retry_at = last.retry_at
+    if again and retry_at is None and last.failed_at is not None:
+        # A receipt said “try again” and no more; the moments of answers are written with them.
+        retry_at = last.failed_at + retry_delay(len(attempts))
     return StepState(
         phase=phase,
         tries=len(attempts),
         called_at=last.called_at,
         first_called_at=attempts[0].called_at,
         milestones=milestones,
-        failure=FailureClass(last.failure) if troubled and last.failure else None,
-        reason=left or (Reason(last.reason) if troubled and last.reason else None),
-        failed_at=last.failed_at,
-        retry_at=last.retry_at if troubled else None,
-        strikes=sum(1 for a in attempts if a.failure in _STRIKES),
+        failure=failure,
+        reason=left or (Reason(last.reason) if failure and last.reason else None),
+        failed_at=max((a.failed_at for a in attempts if a.failed_at), default=None),
+        retry_at=retry_at if again else None,
+        strikes=sum(1 for a in attempts if a.failure in _STRIKES or (a.failed_at and not a.failure)),
     )
 
 
@@ -233,7 +255,7 @@ def build_state(
     for index in range(len(frozen.plan.steps)):
         reason = left[index] if index < len(left) else None
         if index in by_step:
-            steps.append(_step_state(by_step[index], reason))
+            steps.append(_step_state(frozen.plan.steps[index], by_step[index], reason))
         else:
             steps.append(_PENDING if reason is None else StepState(phase=Phase.LEFT, reason=reason))
     stop = None

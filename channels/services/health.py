@@ -1,8 +1,9 @@
 """Is this account in trouble? (R4, I27) Trouble of the account is never charged to recipients.
 
-Five account-level errors in a row, an empty balance, or twenty unknown outcomes in a row open the breaker: deliveries
-of this channel wait or go on as their chain says, and once a minute one message is let through as a probe. The first
-success closes it. All of it is guarded UPDATEs on one row, so any number of workers may report at once.
+Five account-level errors in a row, an empty balance, or twenty calls in a row that the provider did not answer or
+answered with “not now” (an outage) open the breaker: deliveries of this channel wait or go on as their chain says, and
+once a minute the account is asked by its self-test. The first success closes it. All of it is guarded UPDATEs on one
+row, so any number of workers may report at once.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ UPDATE channels_channelstate s SET
     END,
     trouble = CASE
         WHEN %(trouble)s <> '' THEN %(trouble)s
-        WHEN j.unknown >= %(max_unknown)s THEN 'outcome_unknown'
+        WHEN j.unknown >= %(max_unknown)s THEN %(outage)s
         WHEN %(ok)s > 0 THEN ''
         ELSE s.trouble
     END,
@@ -77,24 +78,28 @@ def note_results(
     detail: str = "",
     unknown: int = 0,
     errors: int = 1,
+    stumbled: int = 0,
 ) -> bool:
     """Fold a batch of results into the channel's health; True when this batch opened the breaker (alert once).
 
     `ok`: calls the provider took, or refused for the recipient's or the message's sake: the account works.
     `trouble`: the account-level class met in the batch, `errors` how many of them; other classes are not the
-    account's and are ignored here. `detail`: the provider's words, already scrubbed of secrets.
+    account's and are ignored here. `unknown`: calls without an answer; `stumbled`: calls that certainly did not work
+    but may work later (5xx, connection refused). `detail`: the provider's words, already scrubbed of secrets.
     """
     account = trouble if trouble in ACCOUNT_TROUBLE else None
-    if not (ok or account or unknown):
+    unanswered = unknown + stumbled
+    if not (ok or account or unanswered):
         return False
     parameters: dict[str, Any] = {
         "channel": channel_id,
         "ok": ok,
         "errors": errors if account else 0,
-        "unknown": unknown,
+        "unknown": unanswered,
+        "outage": (FailureClass.OUTCOME_UNKNOWN if unknown else FailureClass.TRANSIENT).value,
         "at_once": account is FailureClass.BALANCE,
         "trouble": account.value if account else "",
-        "detail": detail[:500] if account or unknown else "",
+        "detail": detail[:500] if account or unanswered else "",
         "max_errors": ERRORS_TO_OPEN,
         "max_unknown": UNKNOWN_TO_OPEN,
         "probe": PROBE_EVERY,
@@ -129,7 +134,7 @@ def closed_channels() -> dict[int, Reason]:
 
 
 def due_probe(channel_id: int) -> bool:
-    """Half-open: True for exactly one caller a minute while the breaker is open. That caller may send one message."""
+    """Half-open: True for exactly one caller a minute while the breaker is open. That caller may ask the account."""
     parameters: list[Any] = [PROBE_EVERY, channel_id]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -196,7 +201,11 @@ ADVICE: dict[str, Advice] = {
     ),
     FailureClass.OUTCOME_UNKNOWN.value: Advice(
         gettext_noop("The provider does not answer: nobody knows whether the last messages left."),
-        gettext_noop("Usually this passes. Once a minute one message is tried; if it goes on, ask the provider."),
+        gettext_noop("Usually this passes: the account is asked once a minute. If it goes on, ask the provider."),
+    ),
+    FailureClass.TRANSIENT.value: Advice(
+        gettext_noop("The provider takes no messages now: its server is down or refuses everything."),
+        gettext_noop("Usually this passes: the account is asked once a minute. If it goes on, ask the provider."),
     ),
 }
 

@@ -41,8 +41,7 @@ UPDATE deliveries_attempt a SET
                  ELSE 'unknown' END,
     failure = CASE WHEN a.failure = '' AND coalesce(a.accepted_at, a.sent_at, a.delivered_at, a.read_at) IS NULL
                    THEN 'outcome_unknown' ELSE a.failure END,
-    failed_at = CASE WHEN a.failure = '' AND coalesce(a.accepted_at, a.sent_at, a.delivered_at, a.read_at) IS NULL
-                     THEN now() ELSE a.failed_at END,
+    failed_at = CASE WHEN a.failure = '' THEN now() ELSE a.failed_at END,
     retry_at = now()
 FROM deliveries_delivery d
 WHERE a.delivery_id = ANY(%s::bigint[]) AND a.state = 'calling' AND d.id = a.delivery_id

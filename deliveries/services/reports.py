@@ -173,25 +173,26 @@ WHERE a.id = ANY(%s::bigint[]) ORDER BY a.id FOR UPDATE OF a
 """
 
 _POSITIVE = ", ".join(f"v.{column}" for column in MILESTONE_COLUMNS.values())
+#: Some milestone is in the news. “No such message yet” is none: it settles no doubt (R8).
+_TOLD = f"coalesce({_POSITIVE}) IS NOT NULL"
 _APPLY = f"""
 UPDATE deliveries_attempt a SET
     {", ".join(f"{column} = least(a.{column}, v.{column})" for column in MILESTONE_COLUMNS.values())},
     state = CASE
         WHEN a.state = 'calling' THEN 'calling'
         WHEN v.failure <> '' AND least(a.delivered_at, v.delivered_at) IS NULL THEN 'failed'
-        WHEN v.failure = '' AND (a.state = 'unknown' AND coalesce({_POSITIVE}) IS NOT NULL
-            OR v.delivered_at IS NOT NULL) THEN 'accepted'
+        WHEN v.failure = '' AND (a.state = 'unknown' AND {_TOLD} OR v.delivered_at IS NOT NULL) THEN 'accepted'
         ELSE a.state END,
     failed_at = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failed_at ELSE a.failed_at END,
     reason = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.reason ELSE a.reason END,
     detail = CASE WHEN v.detail <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.detail ELSE a.detail END,
     failure = CASE
         WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failure
-        WHEN v.failure = '' AND a.failure = 'outcome_unknown' AND coalesce({_POSITIVE}) IS NOT NULL THEN ''
+        WHEN v.failure = '' AND a.failure = 'outcome_unknown' AND {_TOLD} THEN ''
         ELSE a.failure END,
     cost = CASE
         WHEN v.cost IS NOT NULL THEN v.cost
-        WHEN a.cost IS NULL AND (a.charged_on = 'accepted' AND coalesce({_POSITIVE}) IS NOT NULL
+        WHEN a.cost IS NULL AND (a.charged_on = 'accepted' AND {_TOLD}
             OR a.charged_on = 'delivered' AND v.delivered_at IS NOT NULL
             OR a.charged_on = 'read' AND v.read_at IS NOT NULL) THEN a.price
         ELSE a.cost END,

@@ -58,6 +58,15 @@ def test_twenty_unknown_outcomes_in_a_row_open():
     assert state(channel).trouble == "outcome_unknown"
 
 
+def test_R4_an_outage_is_twenty_calls_in_a_row_that_came_to_nothing():
+    channel = make_channel("fake_sms")
+    assert not health.note_results(channel.pk, 0, stumbled=10, detail="503")
+    assert not health.note_results(channel.pk, 1, stumbled=10), "a success in between starts the count again"
+    assert health.note_results(channel.pk, 0, stumbled=10, detail="503")
+    assert (state(channel).trouble, state(channel).last_error) == ("transient", "503")
+    assert health.advice(state(channel)) == health.ADVICE["transient"]
+
+
 def test_other_failures_are_not_the_account():
     channel = make_channel("fake_sms")
     for failure in set(FailureClass) - {FailureClass.AUTH, FailureClass.BALANCE}:

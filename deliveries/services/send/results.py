@@ -52,15 +52,18 @@ class Done:
 
 #: A receipt that overtook the answer has already said: it will not arrive.
 _REFUSED = "a.failure NOT IN ('', 'outcome_unknown')"
+#: A receipt that overtook the lost answer has already said: it was taken. Nobody need doubt it (R8).
+_PROVED = "v.state = 'unknown' AND a.accepted_at IS NOT NULL"
 
 _RECORD = f"""
 UPDATE deliveries_attempt a SET
-    state = CASE WHEN v.state = 'accepted' AND {_REFUSED} AND a.delivered_at IS NULL THEN 'failed' ELSE v.state END,
+    state = CASE WHEN v.state = 'accepted' AND {_REFUSED} AND a.delivered_at IS NULL THEN 'failed'
+                 WHEN {_PROVED} THEN 'accepted' ELSE v.state END,
     provider_message_id = v.provider_message_id,
     accepted_at = CASE WHEN v.state = 'accepted' THEN coalesce(a.accepted_at, now()) ELSE a.accepted_at END,
     sent_at = CASE WHEN v.sent THEN coalesce(a.sent_at, now()) ELSE a.sent_at END,
-    failed_at = CASE WHEN {_REFUSED} THEN a.failed_at WHEN v.state <> 'accepted' THEN now() END,
-    failure = CASE WHEN {_REFUSED} THEN a.failure ELSE v.failure END,
+    failed_at = CASE WHEN {_REFUSED} OR v.state = 'accepted' THEN a.failed_at ELSE now() END,
+    failure = CASE WHEN {_REFUSED} THEN a.failure WHEN {_PROVED} THEN '' ELSE v.failure END,
     reason = CASE WHEN {_REFUSED} THEN a.reason ELSE v.reason END,
     detail = v.detail,
     retry_at = v.retry_at,
@@ -220,7 +223,7 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
         fences.append(row.fence)
         due.append(moment)
         waits.append(reason)
-        unknown.append(not isinstance(one.result, Accepted) and one.result.failure is FailureClass.OUTCOME_UNKNOWN)
+        unknown.append(fact is not None and fact.state == "unknown")
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, [ids, fences, due, waits, unknown])
         moved = dict(cursor.fetchall())
@@ -294,7 +297,7 @@ def _tell_channels(done: Sequence[Done]) -> None:
         limited = [result for result in failed if result.failure is FailureClass.RATE_LIMITED]
         stumbled = [result for result in failed if result.failure is FailureClass.TRANSIENT]
         works = len(batch) - len(trouble) - len(unknown) - len(limited) - len(stumbled)
-        worst = trouble[-1] if trouble else (unknown[-1] if unknown else None)
+        worst = next((group[-1] for group in (trouble, unknown, stumbled) if group), None)
         note_results(
             channel_id,
             works,
@@ -302,6 +305,7 @@ def _tell_channels(done: Sequence[Done]) -> None:
             worst.detail if worst else "",
             len(unknown),
             errors=max(1, len(trouble)),
+            stumbled=len(stumbled),
         )
 
 
