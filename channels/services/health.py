@@ -105,7 +105,7 @@ def note_results(
         "probe": PROBE_EVERY,
     }
     with connection.cursor() as cursor:
-        if not (account or unknown):
+        if not (account or unanswered):
             # The ordinary batch, and nothing to forget: no write, no lock for the other workers to wait at.
             cursor.execute(_SPOTLESS, [channel_id])
             if cursor.fetchone() is not None:
