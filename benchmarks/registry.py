@@ -3,6 +3,7 @@
 #: Name on the command line -> module with `run(rig)`. Names and not functions: a module may import models, and Django
 #: is set up only when the servers' addresses are known.
 BENCHES: dict[str, str] = {
+    "import": "benchmarks.import_contacts",
     "send": "benchmarks.send",
     "tick": "benchmarks.tick",
 }
