@@ -42,8 +42,8 @@ from deliveries.snapshots import frozen_plan
 logger = logging.getLogger(__name__)
 
 BATCH = 500
-#: A parked receipt is looked at again after these, then hourly; and given up after PARKED_FOR (I11).
-_LOOK_AGAIN = (timedelta(seconds=2), timedelta(seconds=10), timedelta(minutes=1), timedelta(minutes=10))
+#: A parked receipt is looked at again when it is twice as old, within these bounds; and given up after PARKED_FOR (I11).
+_LOOK_AGAIN = (timedelta(seconds=2), timedelta(hours=1))
 PARKED_FOR = timedelta(days=7)
 #: An inbound message answers what we wrote in the last days, if anything.
 _ANSWERS_WITHIN = timedelta(days=14)
@@ -209,7 +209,7 @@ def _park(letter: _Letter) -> None:
     if age > PARKED_FOR:
         letter.state, letter.note = Receipt.State.IGNORED, "no such message of ours"
         return
-    wait = next((pause for pause in _LOOK_AGAIN if pause > age), timedelta(hours=1))
+    wait = min(max(age, _LOOK_AGAIN[0]), _LOOK_AGAIN[1])
     letter.state, letter.due_at, letter.note = Receipt.State.PARKED, letter.now + wait, "its message is not known yet"
 
 

@@ -39,11 +39,12 @@ if TYPE_CHECKING:
 
 #: Calls in flight in one child, and how long each may take: small, so that the figures are about faults, not patience.
 IN_FLIGHT = 16
-DEADLINE = 5
+DEADLINE = 6
 #: How long the provider thinks about each send: something must be in flight when a worker dies.
 LATENCY = 0.3
 BETWEEN_KILLS = (0.3, 0.8)
-WAITS = {"green": timedelta(seconds=3), "telegram": timedelta(seconds=3), "smsc": timedelta(seconds=5)}
+#: The first step still waits when the lease of a killed worker has run out: a message in doubt could be repeated.
+WAITS = {"green": timedelta(seconds=25), "telegram": timedelta(seconds=3), "smsc": timedelta(seconds=5)}
 
 #: Who does what, of twenty people: name, how many, and the behaviour in each channel (None: is never asked).
 _REPLIES = {"steps": [{"after": 0.5, "status": "reply", "text": "Спасибо"}]}
@@ -139,7 +140,8 @@ class Soak:
         last_fault = time.monotonic()
         over = self._until(self._finished, self.options.recovery)
         recovery = time.monotonic() - last_fault
-        self._until(lambda: self._settled(emulator), 20)
+        open_ones = {} if over else self._open()
+        self._until(lambda: self._settled(emulator), 30)
         verdict = self._judge(emulator, people)
         bound = sum(self.chaos.kills.values()) * IN_FLIGHT
         died = self.chaos.died + self._others_dead()
@@ -147,7 +149,7 @@ class Soak:
         if verdict.unknown > bound:
             faults["unknown"] = verdict.unknown
         if not over:
-            faults["unfinished"] = True
+            faults["unfinished"] = open_ones
         if died:
             faults["died"] = died
         if self.chaos.orphans_alive():
@@ -258,6 +260,20 @@ class Soak:
         from deliveries.models import Delivery
 
         return dict(Counter(Delivery.objects.values_list("outcome", flat=True)))
+
+    def _open(self) -> dict[str, int]:
+        """What is still under way, and which channels are taken for dead."""
+        from channels.models import ChannelState
+        from deliveries.models import Delivery, DeliveryState
+
+        rows = Delivery.objects.exclude(state=DeliveryState.FINAL).values_list("state", "step", "wait_reason")
+        held = ChannelState.objects.filter(breaker=ChannelState.Breaker.OPEN).values_list(
+            "channel__provider", flat=True
+        )
+        return {
+            **Counter(f"{state} at step {step}: {reason}" for state, step, reason in rows),
+            **{f"{name} on hold": 1 for name in held},
+        }
 
     def _others_dead(self) -> list[str]:
         """Web, beat and emulator, at which nobody shot."""

@@ -79,9 +79,13 @@ class Pump:
         self._held: dict[int, float] = {}
         self._news = asyncio.Event()
         self._result = Pumped()
+        self._trouble: Exception | None = None
 
     async def run(self, seconds: float) -> Pumped:
-        """Send what is ready for up to `seconds`, then finish what is in flight and return."""
+        """Send what is ready for up to `seconds`, then finish what is in flight and return.
+
+        Raises what claiming raised, after what was in flight has its results.
+        """
         loop = asyncio.get_running_loop()
         stop_at = loop.time() + seconds
         await self._db(close_old_connections)
@@ -95,13 +99,15 @@ class Pump:
         loop = asyncio.get_running_loop()
         drained = False
         while True:
-            in_time = loop.time() < stop_at
+            in_time = loop.time() < stop_at and self._trouble is None
             if in_time and not drained and self._room() >= min(FLUSH_COUNT, self.in_flight // 2):
                 drained = await self._refill() == 0
             if self._done and (len(self._done) >= FLUSH_COUNT or not self._tasks):
                 await self._flush()
                 continue
             if not self._tasks:
+                if self._trouble is not None:
+                    raise self._trouble
                 if drained or not in_time:
                     self._result.more = not drained
                     return self._result
@@ -124,29 +130,35 @@ class Pump:
 
     async def _refill(self) -> int:
         """Claim and write attempts for the free places, channel by channel, and let them go. Returns how many."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        batches: list[tuple[_Wire, list[Outgoing]]] = []
         try:
-            batches = await self._db(self._take, self._room())
+            await self._db(self._take, self._room(), batches)
         except (OperationalError, InterfaceError):
             logger.warning("database away while claiming; leases will run out", exc_info=True)
             await self._db(_drop_connection)
-            return 0
-        now = asyncio.get_running_loop().time()
+        except Exception as error:
+            # What is in flight through other channels must not lose its results for it.
+            logger.exception("claiming failed in our own code")
+            self._trouble = error
+        # What was written down before the trouble is called all the same: else it would be in doubt for nothing.
+        now = loop.time()
         started = 0
         for wire, items in batches:
             for chunk in self._chunks(wire, items):
-                task = asyncio.create_task(self._send(wire, chunk, now))
+                task = asyncio.create_task(self._send(wire, chunk, now, began))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 started += len(chunk)
         return started
 
-    def _take(self, room: int) -> list[tuple[_Wire, list[Outgoing]]]:
-        """TX-claim and TX-calling for each channel with work; a channel takes at most half the places while others
-        have work too, so that a slow one never holds up the rest."""
+    def _take(self, room: int, batches: list[tuple[_Wire, list[Outgoing]]]) -> None:
+        """TX-claim and TX-calling for each channel with work, added to `batches`; a channel takes at most half the
+        places while others have work too, so that a slow one never holds up the rest."""
         unusable = closed_channels()
         busy = channels_with_work()
         share = room if len(busy) < 2 else max(1, min(room, self.in_flight // 2))
-        batches = []
         for channel_id in busy:
             if channel_id in unusable:
                 send_back(channel_id)
@@ -158,15 +170,16 @@ class Pump:
             claims = claim(channel_id, min(share, room))
             if not claims:
                 continue
-            items = self._call(wire, claims)
-            room -= len(items)
-            if items:
-                batches.append((wire, items))
+            written = self._call(wire, claims)
+            room -= len(written.outgoing)
+            if written.outgoing:
+                batches.append((wire, written.outgoing))
+            for campaign_id in written.over_budget:
+                pause(campaign_id, reason="budget")
             if room <= 0:
                 break
-        return batches
 
-    def _call(self, wire: _Wire, claims: Sequence[Claim]) -> list[Outgoing]:
+    def _call(self, wire: _Wire, claims: Sequence[Claim]) -> Calling:
         calling = Calling()
         try:
             call(
@@ -181,9 +194,7 @@ class Pump:
             mine = recover_lost_commit([item.message.ref for item in calling.outgoing])
             logger.warning("commit of %d attempts was lost, %d are there", len(calling.outgoing), len(mine))
             calling.outgoing = [item for item in calling.outgoing if item.message.ref in mine]
-        for campaign_id in calling.over_budget:
-            pause(campaign_id, reason="budget")
-        return calling.outgoing
+        return calling
 
     def _wire(self, channel_id: int) -> _Wire | None:
         known = self._wires.get(channel_id)
@@ -234,8 +245,11 @@ class Pump:
         plain = [item for item in items if not (item.recall or item.check)]
         return single + [plain[start : start + size] for start in range(0, len(plain), size)]
 
-    async def _send(self, wire: _Wire, items: list[Outgoing], claimed_at: float) -> None:
-        """One call from its turn to its results. Whatever happens, each item gets exactly one result."""
+    async def _send(self, wire: _Wire, items: list[Outgoing], claimed_at: float, leased_at: float) -> None:
+        """One call from its turn to its results. Whatever happens, each item gets exactly one result.
+
+        `claimed_at`: what the items' turns are counted from; `leased_at`: not after the lease began.
+        """
         try:
             slot = claimed_at + max(item.wait for item in items)
             recalled = registered = False
@@ -246,7 +260,7 @@ class Pump:
                     self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
                     return
                 registered = answer is AddressState.REACHABLE
-            if asyncio.get_running_loop().time() - claimed_at > LATEST_START.total_seconds():
+            if asyncio.get_running_loop().time() - leased_at > LATEST_START.total_seconds():
                 self._finish(items, [_too_late(item.message) for item in items], recalled=recalled)
                 return
             results = await self._exchange(wire, [item.message for item in items], slot)
