@@ -203,7 +203,7 @@ class Reachability(models.Model):
         constraints = [models.UniqueConstraint(fields=["contact", "channel_id"], name="reachability_one_per_channel")]
 
     def __str__(self) -> str:
-        return f"{self.contact_id}/{self.channel_id}: {self.state}"
+        return str(self.get_state_display())
 
 
 class Consent(models.Model):
@@ -232,7 +232,8 @@ class Consent(models.Model):
         ordering = ("-at", "-id")
 
     def __str__(self) -> str:
-        return f"{self.contact_id} {self.purpose} {'+' if self.granted else '-'} {self.at:%Y-%m-%d}"
+        said = ConsentState.GRANTED if self.granted else ConsentState.WITHDRAWN
+        return f"{self.get_purpose_display()}: {said.label}, {self.at:%d.%m.%Y}"
 
 
 class Suppression(models.Model):

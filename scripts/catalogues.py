@@ -32,6 +32,8 @@ OUR_PACKAGES = (
     "analytics",
     "api",
     "campaigns",
+    # Knows no languages itself: its sentences of the timeline are worded by deliveries.
+    "cascade",
     "cascade_project",
     "channels",
     "contacts",

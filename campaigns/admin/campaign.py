@@ -107,6 +107,10 @@ class CampaignForm(forms.ModelForm):
         return cleaned
 
 
+class _NoDraftError(Exception):
+    """The campaign was launched or deleted between opening the form and saving it."""
+
+
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     form = CampaignForm
@@ -186,9 +190,21 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         campaign = self.get_object(request, unquote(object_id))
         context: dict[str, Any] = {"show_save_and_add_another": False}
+        if request.method == "POST" and campaign is not None and campaign.status != CampaignStatus.DRAFT:
+            return self._not_saved(request, campaign.pk)
         if campaign is not None:
             context |= {"panel": self._panel(campaign), "title": campaign.name}
-        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        try:
+            return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
+        except _NoDraftError:
+            return self._not_saved(request, int(object_id))
+
+    def _not_saved(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Somebody launched or deleted it while it was open here."""
+        messages.error(request, _("Your changes are not saved: meanwhile the campaign is no draft any more."))
+        if not Campaign.objects.filter(pk=pk).exists():
+            return _to_list()
+        return HttpResponseRedirect(reverse("admin:campaigns_campaign_change", args=[pk]))
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
         """A launched campaign is read: what runs is the frozen plan, and editing here would only look like a change."""
@@ -211,9 +227,9 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:
         """Saved only while it is a draft, under its row lock: a launch in another tab wins."""
         if change:
-            status = Campaign.objects.select_for_update().values_list("status", flat=True).get(pk=obj.pk)
+            status = Campaign.objects.select_for_update().values_list("status", flat=True).filter(pk=obj.pk).first()
             if status != CampaignStatus.DRAFT:
-                raise PermissionDenied
+                raise _NoDraftError
         else:
             obj.created_by = request.user if request.user.is_authenticated else None
         super().save_model(request, obj, form, change)
@@ -262,8 +278,12 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         if not super().has_change_permission(request):
             raise PermissionDenied
         if campaign is None:
-            messages.error(request, _("There is no such campaign any more."))
+            self._gone(request)
         return campaign
+
+    def _gone(self, request: HttpRequest) -> HttpResponse:
+        messages.error(request, _("There is no such campaign any more."))
+        return _to_list()
 
     def _page(self, request: HttpRequest, campaign: Campaign, template: str, **context: Any) -> TemplateResponse:
         everything = {
@@ -301,7 +321,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         campaign = self._get(request, pk)
         if campaign is None:
             return _to_list()
-        move = lifecycle.launch(campaign.pk, request.user if request.user.is_authenticated else None)
+        try:
+            move = lifecycle.launch(campaign.pk, request.user if request.user.is_authenticated else None)
+        except Campaign.DoesNotExist:
+            return self._gone(request)
         _say(request, move)
         if not move:
             return HttpResponseRedirect(reverse("admin:campaigns_campaign_preflight", args=[pk]))
@@ -315,7 +338,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
             return _to_list()
         move, question, follows, button, icon, colour = _VERBS[verb]
         if request.method == "POST":
-            made = move(campaign.pk)
+            try:
+                made = move(campaign.pk)
+            except Campaign.DoesNotExist:
+                return self._gone(request)
             _say(request, made)
             if made:
                 self.log_change(request, campaign, [{"changed": {"fields": ["status"]}}])

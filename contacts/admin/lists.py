@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
@@ -30,6 +31,10 @@ class MemberInline(TabularInline):
     ordering = ("id",)
     raw_id_fields = ("contact",)
     show_count = False
+    hide_title = True
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return super().formfield_for_foreignkey(db_field, request, **{"label": _("contact").capitalize(), **kwargs})
 
 
 @admin.register(ContactList)
@@ -79,7 +84,7 @@ class ContactListAdmin(ModelAdmin):
         roll = get_object_or_404(ContactList, pk=pk)
         if not self.has_view_permission(request, roll):
             raise PermissionDenied
-        self.log_change(request, roll, f"download {kind}")
+        self.log_change(request, roll, _("Downloaded as %(kind)s.") % {"kind": kind.upper()})
         return file_response(exports.list_rows(roll), f"list-{roll.pk}", kind)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import QuerySet
@@ -34,9 +35,9 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]  # generic in th
 
 def _planned_rows(rows: QuerySet[Any]) -> int:
     """Return how many rows the planner expects; 0 for a query that certainly gives none."""
-    bare = rows.order_by().values("pk")
-    sql, params = bare.query.get_compiler(rows.db).as_sql() if not bare.query.is_empty() else ("", ())
-    if not sql:
+    try:
+        sql, params = rows.order_by().values("pk").query.get_compiler(rows.db).as_sql()
+    except EmptyResultSet:
         return 0
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)

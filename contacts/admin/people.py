@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from import_export.admin import ExportMixin
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
@@ -49,6 +49,15 @@ CONSENT_COLOURS = {
 }
 
 
+#: Reachability.source -> the owner's words.
+LEARNED_FROM = {
+    "send": gettext_noop("an attempt to send"),
+    "check": gettext_noop("the provider's check"),
+    "callback": gettext_noop("the provider's report"),
+    "inbound": gettext_noop("a message of the person"),
+}
+
+
 @admin.register(Branch)
 class BranchAdmin(ModelAdmin):
     """Salons and shops."""
@@ -72,6 +81,8 @@ class ReadOnlyInline(TabularInline):
     extra = 0
     can_delete = False
     tab = True
+    # A row's own words would only repeat its columns.
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -88,20 +99,37 @@ class ConsentInline(ReadOnlyInline):
 
 class ReachabilityInline(ReadOnlyInline):
     model = Reachability
-    fields = ("channel_id", "state", "learned_at", "until", "source")
+    fields = ("channel_id", "state", "learned_at", "until", "show_source")
+    readonly_fields = ("show_source",)
+
+    @display(description=gettext_lazy("source"))
+    def show_source(self, row: Reachability) -> str:
+        return _(LEARNED_FROM[row.source]) if row.source in LEARNED_FROM else row.source
 
 
 class AddressInline(ReadOnlyInline):
     model = ContactAddress
-    fields = ("channel_id", "value", "created_at")
-    readonly_fields = ("created_at",)
+    fields = ("channel_id", "value", "show_since")
+    readonly_fields = ("show_since",)
+
+    @display(description=gettext_lazy("since"))
+    def show_since(self, row: ContactAddress) -> Any:
+        return row.created_at
 
 
 class MembershipInline(ReadOnlyInline):
     model = ListMember
-    fields = ("list", "variables")
+    fields = ("show_list", "variables")
+    readonly_fields = ("show_list",)
     ordering = ("-id",)
     per_page = 20
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ListMember]:
+        return super().get_queryset(request).select_related("list")
+
+    @display(description=gettext_lazy("list"))
+    def show_list(self, row: ListMember) -> str:
+        return str(row.list)
 
 
 class ContactForm(forms.ModelForm):
