@@ -37,7 +37,7 @@ from cascade.vocabulary import Outcome
 from channels.models import Channel
 from contacts.selectors import template_variables
 from deliveries.models import Delivery, DeliveryPlan, DeliveryState
-from templates_app.rendering import EmptyVariable
+from templates_app.rendering import EmptyVariable, overlay
 from templates_app.segments import count as count_segments
 from templates_app.services import Text, prepare
 
@@ -374,7 +374,7 @@ def _average_parts(campaign_id: int, says: Mapping[str, str]) -> Decimal:
     for contact_id, variables in rows:
         try:
             rendered = text.render(
-                {**cards.get(contact_id or 0, {}), **variables}, link=reference, unsubscribe=reference
+                overlay(cards.get(contact_id or 0, {}), variables), link=reference, unsubscribe=reference
             )
         except EmptyVariable:
             continue

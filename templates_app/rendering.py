@@ -113,8 +113,21 @@ def missing(compiled: Compiled, values: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, variable in compiled.variables.items()
-        if not variable.has_fallback and not str("" if values.get(name) is None else values[name]).strip()
+        if not variable.has_fallback and _is_empty(values.get(name))
     ]
+
+
+def overlay(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of several sources (the card, the campaign's file, the event) as one; the later source wins, except where
+    it is empty: a blank cell in a file must not hide the name on the card."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update({name: value for name, value in layer.items() if name not in merged or not _is_empty(value)})
+    return merged
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or not str(value).strip()
 
 
 _NAME = r"[^\W\d]\w*"

@@ -35,7 +35,7 @@ from channels.services.health import closed_channels
 from contacts.models import Contact, ImportJob
 from contacts.selectors import template_variables
 from templates_app.models import KindChoices
-from templates_app.rendering import SPECIAL_VARIABLES, TemplateError
+from templates_app.rendering import SPECIAL_VARIABLES, TemplateError, overlay
 from templates_app.segments import count as count_segments
 from templates_app.services import Prepared, Rendered, prepare
 
@@ -279,7 +279,7 @@ def example_for(campaign: Campaign, kind: str) -> Rendered | None:
     people = audience(campaign).annotate(file_values=audience_variables(campaign)).values_list("pk", "file_values")
     candidates: list[dict[str, Any]] = []
     for pk, file_values in people.order_by("pk")[:20]:
-        candidates.append({**template_variables([pk]).get(pk, {}), **file_values})
+        candidates.append(overlay(template_variables([pk]).get(pk, {}), file_values))
     for values in [*candidates, {}]:
         if not text.missing(values):
             return _render(text, values)
@@ -348,7 +348,7 @@ def _walk(
     for batch in _batches(rows.iterator(chunk_size=_BATCH)):
         cards = template_variables([row[0] for row in batch])
         for pk, mask, file_values in batch:
-            _one(pk, mask, {**cards.get(pk, {}), **file_values}, terms, texts, sums)
+            _one(pk, mask, overlay(cards.get(pk, {}), file_values), terms, texts, sums)
     return sums
 
 

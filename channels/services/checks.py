@@ -181,6 +181,8 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
         return Verdict(True, _SENT, {"id": result.provider_message_id or "-"})
     detail = _clean(result.detail or answer.detail, adapter)
     health.note_results(channel.pk, ok=0, trouble=result.failure, detail=detail)
+    if result.failure is FailureClass.RATE_LIMITED and result.retry_after:
+        pace.slow_down(channel.pk, result.retry_after)
     if result.failure is FailureClass.OUTCOME_UNKNOWN:
         return Verdict(False, _UNKNOWN, {"detail": detail}, detail, result.failure)
     if result.failure in ACCOUNT_TROUBLE:

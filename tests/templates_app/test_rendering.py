@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from templates_app import rendering
-from templates_app.rendering import EmptyVariable, TemplateError, compile_text, escape, missing
+from templates_app.rendering import EmptyVariable, TemplateError, compile_text, escape, missing, overlay
 
 VALUES = {"name": "Анна", "имя": "Анна", "дата визита": "1 мая", "link": "https://x.ru/a"}
 
@@ -210,3 +210,12 @@ def test_rendering_keeps_up_with_format_map():
         return min(timeit.repeat(lambda: call(values), number=2000, repeat=7))
 
     assert best(limit) / best(ours) > 0.3
+
+
+def test_a_blank_value_of_a_later_source_hides_nothing():
+    assert overlay({"name": "Анна", "city": ""}, {"name": " ", "order": 0}, {"city": "Омск", "order": None}) == {
+        "name": "Анна",
+        "city": "Омск",
+        "order": 0,
+    }
+    assert overlay({}, {"name": ""}) == {"name": ""}

@@ -48,7 +48,7 @@ from deliveries.snapshots import (
     build_state,
     frozen_plan,
 )
-from templates_app.rendering import EmptyVariable
+from templates_app.rendering import EmptyVariable, overlay
 from templates_app.segments import count as count_segments
 
 
@@ -335,7 +335,7 @@ def _draft(
     unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
     try:
         rendered = terms.says.render(
-            {**_variables(card), **ours.variables},
+            overlay(_variables(card), ours.variables),
             link=f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else "",
             unsubscribe=f"{settings.PUBLIC_BASE_URL}/u/{ref}",
             html=terms.kind is ChannelKind.EMAIL,
