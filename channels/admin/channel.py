@@ -428,6 +428,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "todo": _(trouble.todo) if trouble else "",
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
             "by_hand": capabilities.callback_set_by_hand,
+            "per_message": capabilities.callback_per_message,
             "paused_until": pace.paused_until(channel.pk),
             "has_balance": capabilities.balance,
             "balance": money(state.balance, channel.currency) if state and state.balance is not None else "",

@@ -329,6 +329,8 @@ class Capabilities:
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True
+    #: Every message names the address itself (Provider.callback_url): there is nothing to set anywhere.
+    callback_per_message: bool = False
 
 
 def secret(label: str, help_text: str = "", **kwargs: Any) -> Any:
@@ -359,6 +361,9 @@ class Provider(ABC):
         self.config = config
         self.base = (base_url or self.base_url).rstrip("/")
         self.callback_secret = callback_secret
+        #: Where this account's receipts come in, for wires that are told it with every message; "" while this
+        #: installation has no public https address. Set once by channels.services.accounts.
+        self.callback_url = ""
 
     # --- sending
 

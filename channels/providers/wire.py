@@ -6,6 +6,7 @@ them, except where the docstring says so.
 
 from __future__ import annotations
 
+import email
 import hmac
 import json
 import math
@@ -15,9 +16,20 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 from cascade.vocabulary import FailureClass, Reason
-from channels.providers.base import Answer, Call, Failed, NoAnswer, SendResult
+from channels.providers.base import (
+    N_,
+    AccountReport,
+    Answer,
+    Call,
+    CallbackRejected,
+    CallbackRequest,
+    Failed,
+    NoAnswer,
+    SendResult,
+)
 
 #: A provider may ask to wait for hours (seen: 10,072 s at Telegram); beyond this the owner should know.
 MAX_RETRY_AFTER: Final = timedelta(hours=1)
@@ -186,6 +198,11 @@ def not_answered(call: Call, answer: Answer) -> list[SendResult] | None:
     return None
 
 
+def is_whole(answer: Answer) -> bool:
+    """A whole answer with 200: one that a question's reader may believe."""
+    return answer.no_answer is None and not answer.truncated and answer.status == 200
+
+
 def by_http_status(answer: Answer) -> FailureClass:
     """What an HTTP status means when the body explains nothing.
 
@@ -207,3 +224,113 @@ def by_status_results(call: Call, answer: Answer, secrets: Iterable[str]) -> lis
     failure = by_http_status(answer)
     wait = retry_after(answer.headers) if failure is FailureClass.RATE_LIMITED else None
     return failures(call, failure, f"HTTP {answer.status}: {words(answer.body, secrets)}"[:MAX_DETAIL], wait=wait)
+
+
+# ---------------------------------------------------------------- callbacks
+
+
+def form_fields(body: bytes) -> list[tuple[str, str]]:
+    """Names and values of a form, urlencoded or multipart, in the order they came; [] for what is none.
+
+    Works on a stored callback, whose headers are gone: a multipart body begins with its own boundary.
+    """
+    if body.startswith(b"--"):
+        return _multipart_fields(body)
+    try:
+        return parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000)
+    except ValueError:
+        return []
+
+
+def _multipart_fields(body: bytes) -> list[tuple[str, str]]:
+    boundary = body[2 : 2 + 200].partition(b"\n")[0].strip()
+    if not boundary or b'"' in boundary:
+        return []
+    letter = email.message_from_bytes(b'Content-Type: multipart/form-data; boundary="%s"\r\n\r\n%s' % (boundary, body))
+    found = []
+    for part in letter.walk():
+        name = part.get_param("name", header="content-disposition")
+        value = part.get_payload(decode=True)
+        if isinstance(name, str) and isinstance(value, bytes):
+            found.append((name, value.decode("utf-8", "replace")))
+    return found
+
+
+def callback_fields(request: CallbackRequest) -> dict[str, Any]:
+    """What a callback says, wherever it says it: a JSON object, a form, or the query. Raises ValueError for nothing."""
+    fields: dict[str, Any] = dict(request.query)
+    fields |= json_object(request.body) or dict(form_fields(request.body))
+    if not fields:
+        raise ValueError("an empty callback")
+    return fields
+
+
+def message_callback_url(url: str, secret: str, ref: str) -> str:
+    """The callback address for one message, where the wire takes one with every message.
+
+    It carries our reference (so that a receipt finds its message even when the answer to the send was lost) and a
+    key that only we can make: such providers sign nothing, and a callback about a message can then come only from
+    whom we gave this address to.
+    """
+    return f"{url}?{urlencode({'ref': ref, 'key': _message_key(secret, ref)})}"
+
+
+def verify_message_key(request: CallbackRequest, secret: str) -> None:
+    """The callback came to an address made by message_callback_url(), or CallbackRejected is raised."""
+    ref = message_ref(request)
+    if not secret or not ref or not same(request.query.get("key", ""), _message_key(secret, ref)):
+        raise CallbackRejected
+
+
+def message_ref(request: CallbackRequest) -> str:
+    """The reference in such an address, verified at the door and kept with the callback; "" where there is none."""
+    ref = request.query.get("ref", "")
+    return ref if OUR_REF.fullmatch(ref) else ""
+
+
+def _message_key(secret: str, ref: str) -> str:
+    return hmac.new(secret.encode(), ref.encode(), "sha256").hexdigest()[:32]
+
+
+# ---------------------------------------------------------------- the account, in words
+
+
+def unreachable(answer: Answer) -> AccountReport:
+    """There was no answer to a question about the account."""
+    return AccountReport(
+        ok=False,
+        message=N_("The provider does not answer: %(detail)s. Check the network of this server, then try again."),
+        params={"detail": answer.detail},
+        failure=FailureClass.TRANSIENT,
+    )
+
+
+def balance_report(balance: Decimal) -> AccountReport:
+    """The account answered with its balance: the credentials work, and there is money or not."""
+    if balance == 0:
+        return AccountReport(
+            ok=False,
+            message=N_("The account works but is empty. Top it up in the cabinet."),
+            balance=balance,
+            failure=FailureClass.BALANCE,
+        )
+    return AccountReport(
+        ok=True,
+        message=N_("The account works. Balance: %(balance)s."),
+        params={"balance": str(balance)},
+        balance=balance,
+    )
+
+
+def trouble_report(answer: Answer, failure: FailureClass, secrets: Iterable[str]) -> AccountReport:
+    """The account's question was refused, or answered with something nobody has documented."""
+    message = {
+        FailureClass.AUTH: N_(
+            "The provider refuses the login or the key. Check both in its cabinet, and whether it allows only certain "
+            "IP addresses."
+        ),
+        FailureClass.BALANCE: N_("The provider says that there is no money on the account. Top it up in the cabinet."),
+        FailureClass.RATE_LIMITED: N_("The provider asks us to slow down. Try again in a minute."),
+    }.get(failure, N_("The provider answers something unexpected: %(detail)s. Check the address of the API."))
+    params = {"detail": scrub(f"HTTP {answer.status} {words(answer.body, secrets)}", secrets)}
+    return AccountReport(ok=False, message=message, params=params, failure=failure)

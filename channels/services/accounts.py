@@ -135,6 +135,8 @@ def adapter_for(channel: Channel) -> Provider:
         callback_secret=channel.callback_secret,
     )
     if channel.pk is not None:
+        address = callback_url(channel)
+        built.callback_url = address if address.startswith("https://") else ""
         _adapters[channel.pk] = (key, built)
     return built
 

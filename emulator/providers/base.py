@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from emulator.world import RETRY_AFTER
+
 if TYPE_CHECKING:
     from emulator.http import Request
     from emulator.world import Account, Message, Sending, World
@@ -42,6 +44,15 @@ def as_json(value: Any, status: int = 200) -> Reply:
 
 def json_hook(value: Any, **headers: str) -> Hook:
     return Hook(json.dumps(value, ensure_ascii=False).encode(), {"Content-Type": "application/json", **headers})
+
+
+def front_refusal(answer: str) -> Reply | None:
+    """What the web server in front of a provider says itself, in nobody's format; None for the provider's own words."""
+    if answer == "error_500":
+        return Reply(b"<html><body>500 Internal Server Error</body></html>", 500, "text/html")
+    if answer == "rate_limited":
+        return Reply(b"Too Many Requests", 429, "text/plain", f"Retry-After: {RETRY_AFTER}\r\n")
+    return None
 
 
 class HttpProvider(ABC):

@@ -15,8 +15,8 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from emulator.http import Request
-from emulator.providers.base import Hook, HttpProvider, Reply, as_json
-from emulator.world import RETRY_AFTER, Account, Message, Sending, Wanted, plain
+from emulator.providers.base import Hook, HttpProvider, Reply, as_json, front_refusal
+from emulator.world import Account, Message, Sending, Wanted, plain
 
 STATUSES = {"accepted": -1, "sent": 0, "delivered": 1, "read": 2, "failed": 20, "expired": 3, "not_registered": 22}
 ERRS = {"failed": 12, "expired": 6, "not_registered": 1}
@@ -54,8 +54,7 @@ class Smsc(HttpProvider):
         elif path == "/sys/status.php":
             self._status(request, account, fields)
         elif path == "/sys/balance.php":
-            balance = Decimal("1000000.00") if account.balance is None else account.balance
-            request.reply_json({"balance": str(Decimal(0) if account.state == "no_balance" else balance)})
+            request.reply_json({"balance": str(account.left)})
         else:
             request.reply(404, b"<html>404</html>", "text/html")
 
@@ -98,10 +97,9 @@ class Smsc(HttpProvider):
         return as_json(answer)
 
     def refusal(self, sending: Sending, answer: str) -> Reply:
-        if answer == "error_500":
-            return Reply(b"<html><body>500 Internal Server Error</body></html>", 500, "text/html")
-        if answer == "rate_limited":
-            return Reply(b"Too Many Requests", 429, "text/plain", f"Retry-After: {RETRY_AFTER}\r\n")
+        front = front_refusal(answer)
+        if front is not None:
+            return front
         text, code = {
             "unauthorized": ("authorise error", 2),
             "no_balance": ("no money", 3),

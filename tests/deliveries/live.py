@@ -27,13 +27,18 @@ def journal(url: str) -> list[dict[str, Any]]:
         return json.loads(answer.read())["records"]
 
 
+def wire_name(slug: str) -> str:
+    """What the emulator calls a provider's wire."""
+    names = {"green_api_whatsapp": "green", "telegram_bot": "telegram", "stream_telecom": "stream"}
+    return names.get(slug, slug)
+
+
 def receive_callbacks(shop: Shop, web: str, channel: Channel) -> None:
     """Tell the emulator where this channel's receipts go."""
-    provider = {"green_api_whatsapp": "green", "smsc": "smsc", "telegram_bot": "telegram"}[channel.provider]
     tell(
         shop.emulator,
         "callback_target",
-        provider=provider,
+        provider=wire_name(channel.provider),
         account="*",
         url=f"{web}/hooks/{channel.pk}/{channel.callback_secret}/",
         secret=channel.callback_secret,

@@ -14,7 +14,7 @@ from channels.services.accounts import create_channel
 from contacts.models import ConsentState, Contact, ContactAddress, ContactList, ListMember
 from deliveries.models import Attempt
 from deliveries.services.send.pump import close_runtime
-from tests.deliveries.live import tell
+from tests.deliveries.live import tell, wire_name
 from tests.deliveries.shop import Shop
 from tests.plugins.processes import Processes, Running
 
@@ -39,7 +39,7 @@ class Street(Shop):
 
     def cast(self, channel: Channel, behaviours: Sequence[str | dict[str, Any]]) -> ContactList:
         """One person for each behaviour of this channel's provider, in this order; a dict is a rule of its own."""
-        provider = {"smsc": "smsc", "green_api_whatsapp": "green", "telegram_bot": "telegram", "smtp": "smtp"}
+        provider = wire_name(channel.provider)
         people = []
         for number, behaviour in enumerate(behaviours):
             person = Contact.objects.create(
@@ -56,9 +56,9 @@ class Street(Shop):
                 address = person.email or ""
             rule = behaviour if isinstance(behaviour, dict) else {"behaviour": behaviour}
             if "times" in rule:
-                tell(self.emulator, "rules", provider=provider[channel.provider], recipient=address, **rule)
+                tell(self.emulator, "rules", provider=provider, recipient=address, **rule)
                 rule = {"behaviour": "delivered"}
-            tell(self.emulator, "rules", provider=provider[channel.provider], recipient=address, **rule)
+            tell(self.emulator, "rules", provider=provider, recipient=address, **rule)
             people.append(person)
         saved = ContactList.objects.create(name=f"Список {ContactList.objects.count() + 1}")
         ListMember.objects.bulk_create([ListMember(list=saved, contact=person) for person in people])
