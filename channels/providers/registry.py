@@ -9,6 +9,10 @@ from channels.providers.base import Provider
 
 _MODULES = {
     "smsc": "channels.providers.smsc:Smsc",
+    "sms_aero": "channels.providers.sms_aero:SmsAero",
+    "sms_ru": "channels.providers.sms_ru:SmsRu",
+    "stream_telecom": "channels.providers.stream_telecom:StreamTelecom",
+    "exolve": "channels.providers.exolve:Exolve",
     "telegram_bot": "channels.providers.telegram_bot:TelegramBot",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "smtp": "channels.providers.smtp:Smtp",
