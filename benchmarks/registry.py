@@ -5,5 +5,7 @@
 BENCHES: dict[str, str] = {
     "import": "benchmarks.import_contacts",
     "send": "benchmarks.send",
+    "launch": "benchmarks.launch",
     "tick": "benchmarks.tick",
+    "callbacks": "benchmarks.callbacks",
 }

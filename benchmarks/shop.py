@@ -54,7 +54,7 @@ def chain(*channels: Channel) -> Chain:
 
 def text() -> MessageTemplate:
     """One text with one variable."""
-    return MessageTemplate.objects.create(name="Привет", text=TEXT)
+    return MessageTemplate.objects.get_or_create(name="Привет", defaults={"text": TEXT})[0]
 
 
 def plan_of() -> int:

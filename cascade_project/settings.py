@@ -193,7 +193,7 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 #: Calls to providers in flight at once in one worker child. More is faster until the provider's
 #: rate limit (which is the channel's setting) and dearer when a child is killed: each call in
 #: flight then becomes an "outcome unknown".
-SEND_IN_FLIGHT = env.number("SEND_IN_FLIGHT", 64, minimum=1, maximum=1000)
+SEND_IN_FLIGHT = env.number("SEND_IN_FLIGHT", 128, minimum=1, maximum=1000)
 #: Seconds a call to a provider may take in all. What a killed worker had in hand is picked up after three times this
 #: (deliveries.services.send.claim): shorter recovers sooner, and turns a slow provider's answers into unknown outcomes.
 SEND_DEADLINE = env.number("SEND_DEADLINE", 15, minimum=2, maximum=60)

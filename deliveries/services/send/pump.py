@@ -33,14 +33,11 @@ from deliveries.services.send.results import Done, record
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-#: Results are written as soon as so many are there, or after so long.
-FLUSH_COUNT = 64
-FLUSH_SECONDS = 0.05
 #: How long a channel that said "too fast" without a figure is left alone.
 BREATH = timedelta(seconds=1)
 #: How soon this process learns of a pause that a provider asked of another one.
 PAUSE_SECONDS = 0.1
-#: How long an idle pump with calls still in flight waits before it looks for new work.
+#: How long results wait for company, and an idle pump with calls still in flight for new work.
 LOOK_SECONDS = 0.05
 #: A lost connection is tried again for this long: results in memory are evidence that must not be dropped.
 DATABASE_PATIENCE = 60.0
@@ -71,6 +68,11 @@ class Pump:
     def __init__(self, seam: Seam, database: ThreadPoolExecutor, in_flight: int | None = None) -> None:
         self.seam = seam
         self.in_flight = in_flight or settings.SEND_IN_FLIGHT
+        #: Attempts and results are written so many at a time: one half of the places is on the wire while the other is
+        #: in the database.
+        self._batch = max(1, self.in_flight // 2)
+        #: Messages written down as being called; a call may carry several.
+        self._flying = 0
         self._database = database
         self._wires: dict[int, _Wire] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,9 +102,9 @@ class Pump:
         drained = False
         while True:
             in_time = loop.time() < stop_at and self._trouble is None
-            if in_time and not drained and self._room() >= min(FLUSH_COUNT, self.in_flight // 2):
+            if in_time and not drained and self._room() >= self._batch:
                 drained = await self._refill() == 0
-            if self._done and (len(self._done) >= FLUSH_COUNT or not self._tasks):
+            if self._done and (len(self._done) >= self._batch or not self._tasks):
                 await self._flush()
                 continue
             if not self._tasks:
@@ -121,7 +123,7 @@ class Pump:
                     await self._flush()
 
     def _room(self) -> int:
-        return self.in_flight - len(self._tasks) - len(self._done)
+        return self.in_flight - self._flying - len(self._done)
 
     # --- database, from its own thread
 
@@ -151,6 +153,7 @@ class Pump:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 started += len(chunk)
+        self._flying += started
         return started
 
     def _take(self, room: int, batches: list[tuple[_Wire, list[Outgoing]]]) -> None:
@@ -360,7 +363,8 @@ class Pump:
             ref = item.message.ref
             result = by_ref.get(ref) or Failed(ref, FailureClass.OUTCOME_UNKNOWN, detail="no result from the adapter")
             self._done.append(Done(item, result, recalled, registered))
-        if len(self._done) >= FLUSH_COUNT or len(self._tasks) <= 1:
+        self._flying -= len(items)
+        if len(self._done) >= self._batch or len(self._tasks) <= 1:
             self._news.set()
 
 
