@@ -426,6 +426,8 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "broken": broken,
             "what": _(trouble.what) if trouble else "",
             "todo": _(trouble.todo) if trouble else "",
+            # Our own words about an account (logged out, asleep) are msgids; a provider's come back as they are.
+            "last_error": _(state.last_error) if state and state.last_error else "",
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
             "by_hand": capabilities.callback_set_by_hand,
             "per_message": capabilities.callback_per_message,

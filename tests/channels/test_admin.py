@@ -220,6 +220,18 @@ def test_trouble_is_shown_with_what_to_do(owner):
     assert "account trouble" in page(owner, "channels_channel_changelist")
 
 
+def test_our_own_words_about_an_account_are_translated(owner):
+    channel = make_channel("fake_sms")
+    health.open_breaker(
+        channel.pk, FailureClass.AUTH, "The instance is logged out. Open the console and scan the QR code again."
+    )
+    with translation.override("ru"):
+        text = owner.get(
+            reverse("admin:channels_channel_change", args=[channel.pk]), headers={"accept-language": "ru"}
+        ).content.decode()
+    assert "QR-код" in text
+
+
 def test_lost_key_and_lost_provider_are_words_not_errors(owner, settings):
     from cryptography.fernet import Fernet
 

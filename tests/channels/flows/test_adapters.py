@@ -234,6 +234,20 @@ def test_green_api_gets_nothing_while_its_phone_is_logged_out(processes: Process
     assert not requests_of(street, provider="smsc")
 
 
+def test_I27_twenty_unknown_outcomes_in_a_row_stop_the_channel(processes: Processes, street: Street) -> None:
+    """A provider that takes everything and answers nothing: a second's worth of messages is in doubt, not the list."""
+    messenger, sms = street.messenger(rate=20.0), street.sms()
+    street.campaign(street.chain(messenger, sms, wait=timedelta(minutes=10)), street.people(100, ending=6))
+    run_until(processes, lambda: ChannelState.objects.get(channel=messenger).breaker == "open")
+    for _ in range(4):
+        run_once()
+    state = ChannelState.objects.get(channel=messenger)
+    assert (state.breaker, state.trouble) == ("open", "outcome_unknown")
+    assert 20 <= len(requests_of(street, provider="green")) <= 60
+    assert not requests_of(street, provider="smsc"), "and nobody falls through to the dearer channel"
+    assert Delivery.objects.filter(wait_reason="channel_on_hold").count() >= 40
+
+
 def test_green_api_says_itself_that_it_was_logged_out(processes: Processes, street: Street) -> None:
     """The webhook about the instance names no message: it is the account's trouble at once, and is not parked."""
     web = processes.web().url
