@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from cascade_project.environment import Environment
@@ -290,6 +291,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = "admin:login"
+#: Whoever opens the login page by itself lands on the first page and not on Django's /accounts/profile/.
+LOGIN_REDIRECT_URL = "admin:index"
 
 AXES_FAILURE_LIMIT = 7
 AXES_COOLOFF_TIME = 0.25  # hours
@@ -364,6 +367,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Cascade",
     "SITE_HEADER": "Cascade",
     "SITE_SYMBOL": "waterfall_chart",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("cascade/favicon.svg")},
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "cascade_project.home.dashboard",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from django.contrib.auth.models import Permission, User
+from django.contrib.staticfiles.finders import find
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -134,3 +135,15 @@ def test_the_sidebar_holds_every_list_the_owner_may_see_and_lights_one(admin_cli
     report = reverse("admin:analytics_campaignreport_page", args=[campaign.pk])
     assert entries(admin_client, report)[reverse("admin:campaigns_campaign_changelist")]
     assert list(entries(staff("view_contact"))) == [HOME, reverse("admin:contacts_contact_changelist")]
+
+
+def test_whoever_opens_the_login_by_itself_lands_on_the_first_page(client: Client) -> None:
+    User.objects.create_user("olga", password="long enough", is_staff=True)
+    answer = client.post("/admin/login/", {"username": "olga", "password": "long enough"})
+    assert answer.url == HOME
+
+
+def test_the_icon_of_the_tab_is_there(admin_client: Client) -> None:
+    icon = BeautifulSoup(admin_client.get(HOME).content, "html.parser").select_one("link[rel=icon]")
+    assert icon is not None
+    assert find(str(icon["href"]).removeprefix("/static/"))
