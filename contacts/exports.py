@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 
 import xlsxwriter
+from django.utils.translation import gettext_lazy
 from import_export import fields, resources, widgets
 from import_export.formats import base_formats
 
@@ -55,9 +56,9 @@ class ContactResource(resources.ModelResource):
     birthday = _column("Дата рождения", "birthday")
     branch = _column("Филиал", "branch__name")
     timezone = _column("Часовой пояс", "timezone")
-    tags = fields.Field(column_name="Теги", readonly=True)
+    tags = fields.Field(column_name="Метки", readonly=True)
     consent = fields.Field(column_name="Согласие", readonly=True)
-    attributes = fields.Field(readonly=True)
+    attributes = fields.Field(column_name=gettext_lazy("attributes"), readonly=True)
 
     class Meta:
         model = Contact

@@ -38,7 +38,7 @@ class PurposeChoices(models.TextChoices):
 class Branch(models.Model):
     """A salon or shop of the owner's: gives its clients a time zone."""
 
-    name = models.CharField(_("name"), max_length=200, unique=True)
+    name = models.CharField(_("title"), max_length=200, unique=True)
     timezone = models.CharField(_("time zone"), max_length=64, default="Europe/Moscow", validators=[validate_zone])
 
     class Meta:
@@ -51,7 +51,7 @@ class Branch(models.Model):
 
 
 class Tag(models.Model):
-    name = models.CharField(_("name"), max_length=100, unique=True)
+    name = models.CharField(_("title"), max_length=100, unique=True)
 
     class Meta:
         verbose_name = _("tag")
@@ -264,7 +264,7 @@ class Suppression(models.Model):
 class ContactList(models.Model):
     """A saved list of people, usually from one uploaded file."""
 
-    name = models.CharField(_("name"), max_length=200, unique=True)
+    name = models.CharField(_("title"), max_length=200, unique=True)
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
     contacts = models.ManyToManyField(Contact, through="ListMember", related_name="lists")
 

@@ -38,11 +38,13 @@ from contacts.imports import sniffing, staging
 from contacts.imports.errors import FileTroubleError, Trouble, describe
 from contacts.imports.headers import LABELS, Column, Field
 from contacts.models import ConsentSource, ContactList, ImportJob, ImportStatus, Tag
+from contacts.reasons import text as reason_text
 from contacts.services import imports
 from contacts.tasks import import_file
 
 PAGE = 50
 SAMPLES_SHOWN = 3
+REJECTS_SHOWN = 20
 
 STATUS_COLOURS = {
     ImportStatus.UPLOADED.label: "info",
@@ -339,6 +341,10 @@ class ImportJobAdmin(ModelAdmin):
             title=str(job.get_status_display()).capitalize(),
             cards=_cards(_numbers(job)),
             error=error or describe(job.error),
+            rejects=[
+                (one.line, one.column, one.value, reason_text(one.reason))
+                for one in job.rejects.order_by("line", "pk")[: 0 if error else REJECTS_SHOWN]
+            ],
             can_go_on=job.status in (ImportStatus.FAILED, ImportStatus.CANCELLED) and bool(job.stored_name),
             total=job.rows_total,
         )

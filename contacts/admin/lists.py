@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
@@ -43,11 +43,11 @@ class ContactListAdmin(ModelAdmin):
 
     list_display = ("name", "show_size", "created_at")
     search_fields = ("name",)
-    fields = ("name", "created_at")
-    readonly_fields = ("created_at",)
+    fields = ("name", "show_size", "created_at")
+    readonly_fields = ("show_size", "created_at")
     inlines = (MemberInline,)
     actions_list = ("open_upload",)
-    actions_detail = ("download_csv", "download_xlsx")
+    actions_detail = ("write_to_them", "download_csv", "download_xlsx")
     list_before_template = "contacts/admin/list_hint.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ContactList]:
@@ -70,6 +70,14 @@ class ContactListAdmin(ModelAdmin):
     @action(description=gettext_lazy("Upload a list"), icon="upload_file", url_path="open-upload")
     def open_upload(self, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:contacts_importjob_add"))
+
+    @action(description=gettext_lazy("Write to these people"), icon="campaign", url_path="write")
+    def write_to_them(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Begin a campaign to this list; contacts know of campaigns only that there may be such a page."""
+        try:
+            return HttpResponseRedirect(f"{reverse('admin:campaigns_campaign_add')}?lists={int(object_id)}")
+        except NoReverseMatch:
+            return HttpResponseRedirect(reverse("admin:contacts_contactlist_change", args=[object_id]))
 
     @action(description=gettext_lazy("Download CSV"), icon="download", url_path="csv")
     def download_csv(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -200,13 +200,22 @@ class ConsentForm(forms.Form):
     )
 
 
+class DownloadForm(ExportForm):
+    """Excel unless somebody wants CSV."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["format"].choices = [("1", "Excel (.xlsx)"), ("0", "CSV")]
+
+
 @admin.register(Contact)
 class ContactAdmin(ExportMixin, ModelAdmin):
     """The card of one person, and the way to a million of them."""
 
     form = ContactForm
     resource_classes = (ContactResource,)
-    export_form_class = ExportForm
+    export_form_class = DownloadForm
+    export_template_name = "contacts/admin/contact_export.html"
     formats = (ExcelCsv, TextXlsx)
     list_display = ("show_name", "phone", "email", "show_consent", "show_stop", "branch")
     list_filter = (

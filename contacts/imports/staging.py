@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from contacts.imports.rows import COPY_COLUMNS
 from contacts.reasons import Reason, text
@@ -260,12 +261,12 @@ def page(table: str, *, after: int, size: int, verdict: str = "") -> list[tuple[
 
 
 def _preview(row: Sequence[Any]) -> PreviewRow:
-    _, line, verdict, phone, email, name, reject, column, value, notes, first_line, stopped, withdrawn = row
+    line, verdict, phone, email, name, reject, column, value, notes, first_line, stopped, withdrawn = row[1:]
     remarks = []
     if reject:
         remarks.append(_remark(column or "", reject, value or ""))
     if first_line is not None:
-        remarks.append(f"{text(Reason.MERGED)} ↑ {first_line}")
+        remarks.append(f"{text(Reason.MERGED)} {_('See line %(line)s.') % {'line': first_line}}")
     parsed = json.loads(notes) if isinstance(notes, str) else notes or []
     remarks.extend(_remark(*note) for note in parsed)
     if stopped:
@@ -278,7 +279,8 @@ def _preview(row: Sequence[Any]) -> PreviewRow:
 def _remark(column: str, code: str, value: str) -> str:
     """Return one sentence with where and what it is about: «Телефон “12”: This is not a phone number.»"""
     shown = value if len(value) <= 60 else f"{value[:57]}..."
-    where = " ".join(part for part in (column, f"“{shown}”" if shown else "") if part)
+    quotation = _("“%(value)s”") % {"value": shown} if shown else ""
+    where = " ".join(part for part in (column, quotation) if part)
     return f"{where}: {text(code)}" if where else text(code)
 
 

@@ -156,6 +156,9 @@ def open_upload(upload: Upload, by_id: int | None = None, sheet: str = "") -> Im
             if not guess.certain:
                 job.remarks = [{"code": Trouble.ENCODING_UNKNOWN.value, "params": {}}]
         _detect(job, Choices(sheet=sheet or None))
+        if any(column.field is Field.CONSENT for column in columns_of(job)):
+            # A "no" that stands in the file must not get lost because nobody looked at this question.
+            job.consent_source = ConsentSource.COLUMN
         job.target_name = free_list_name(Path(job.original_name).stem)
         job.save()
     except BaseException:

@@ -68,13 +68,29 @@ def test_from_the_file_to_the_list(admin_client):
     assert (contact.phone, contact.name, contact.marketing_consent) == ("+79123456789", "Анна", "withdrawn")
     assert ListMember.objects.get().variables == {"заказ": "17"}
     assert admin_client.get(page.redirect_chain[-1][0], {"part": "1"}).status_code == 204
-    assert admin_client.get(page.redirect_chain[-1][0]).status_code == 200
+    result = admin_client.get(page.redirect_chain[-1][0]).content.decode()
+    assert "12345" in result
+    assert reverse("admin:campaigns_campaign_add") + f"?lists={job.target_id}" in result
     rejects = admin_client.get(reverse("admin:contacts_importjob_rejects", args=[job.pk, "csv"]))
     assert "3;Телефон;" in b"".join(rejects.streaming_content).decode("utf-8-sig")
     assert admin_client.get(reverse("admin:contacts_importjob_rejects", args=[job.pk, "xlsx"])).status_code == 200
     for kind in ("csv", "xlsx"):
         url = reverse("admin:contacts_contactlist_download", args=[job.target_id, kind])
         assert b"".join(admin_client.get(url).streaming_content)
+
+
+def test_a_consent_column_is_used_unless_the_owner_says_otherwise(admin_client):
+    upload(admin_client)
+    assert ImportJob.objects.get().consent_source == "column"
+    upload(admin_client, b"phone\n89123456789\n")
+    assert ImportJob.objects.order_by("-pk")[0].consent_source == "none"
+
+
+def test_a_list_leads_to_a_campaign_to_it(admin_client):
+    roll = ContactList.objects.create(name="май")
+    page = admin_client.get(reverse("admin:contacts_contactlist_write_to_them", args=[roll.pk]), follow=True)
+    assert page.status_code == 200
+    assert page.redirect_chain[0][0] == reverse("admin:campaigns_campaign_add") + f"?lists={roll.pk}"
 
 
 def test_the_owner_corrects_encoding_and_separator(admin_client):

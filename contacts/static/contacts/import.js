@@ -4,6 +4,8 @@ document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("[data-drop]").forEach((zone) => {
         const input = zone.querySelector("input");
         const text = zone.querySelector("[data-drop-text]");
+        // Unfold would look for the text box of its own file field beside ours and stumble.
+        input.hasChangeListener = true;
         input.addEventListener("change", () => { if (input.files.length) text.textContent = input.files[0].name; });
         ["dragenter", "dragover"].forEach((name) => zone.addEventListener(name, () => zone.classList.add("is-over")));
         ["dragleave", "drop"].forEach((name) => zone.addEventListener(name, () => zone.classList.remove("is-over")));
