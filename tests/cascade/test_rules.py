@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -438,6 +439,37 @@ def test_R8_unknown_is_never_repeated_blindly():
     assert walk.at("10:15").ask() == Send(1, R.PREVIOUS_STEP_LEFT)
     assert walk.left == [(0, R.UNKNOWN_UNRESOLVED)]
     assert [index for index, _ in walk.sent] == [0, 1]
+
+
+def test_R8_without_a_key_no_moment_of_a_repeat_is_ever_named_or_obeyed():
+    """Two locks: apply() names no moment, and decide() would not obey one (an old row may hold it)."""
+    walk = Walk(chain(step(K.SMS), step(K.VOICE))).send().unknown()
+    assert walk.state.steps[0].retry_at is None
+    walk = Walk(chain(step(K.SMS), step(K.VOICE)))
+    walk.ask()
+    walk.unknown()
+    assert walk.state.steps[0].retry_at is None
+    known = replace(walk.state.steps[0], retry_at=walk.now)
+    walk.state = replace(walk.state, steps=(known, *walk.state.steps[1:]))
+    assert walk.look() == Wait(TEN + 15 * MINUTE, R.WAITING_FOR_MILESTONE, 0)
+
+
+def test_R9_a_try_wears_the_step_out_once_whatever_becomes_known_of_it():
+    walk = Walk(chain(step(K.SMS), step(K.VOICE)))
+    walk.ask()
+    walk.unknown()
+    assert walk.state.steps[0].strikes == 1
+    walk.at(SECOND).failed(F.TRANSIENT)
+    assert walk.state.steps[0].strikes == 1
+    walk = Walk(chain(step(K.SMS), step(K.VOICE)))
+    walk.ask()
+    walk.unknown().at(SECOND).failed(F.AUTH)
+    assert walk.state.steps[0].strikes == 0
+
+
+def test_R5_a_step_is_left_for_one_reason():
+    walk = Walk(chain()).know(Left(0, R.BLOCKED, TEN))
+    assert walk.know(Left(0, R.TIME_PASSED, TEN + MINUTE)).state.steps[0].reason == R.BLOCKED
 
 
 def test_R8_a_failure_of_class_unknown_is_the_same():

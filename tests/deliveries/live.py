@@ -22,9 +22,16 @@ def tell(emulator: str, path: str, **body: object) -> None:
 
 
 def journal(url: str) -> list[dict[str, Any]]:
-    """All that the emulator saw."""
-    with urlopen(f"{url}/_emulator/journal?since=0", timeout=10) as answer:
-        return json.loads(answer.read())["records"]
+    """All that the emulator saw; it hands out its journal in pages."""
+    records: list[dict[str, Any]] = []
+    since = 0
+    while True:
+        with urlopen(f"{url}/_emulator/journal?since={since}", timeout=10) as answer:
+            page = json.loads(answer.read())
+        if not page["records"]:
+            return records
+        records += page["records"]
+        since = page["last"]
 
 
 def wire_name(slug: str) -> str:
