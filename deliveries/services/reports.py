@@ -115,9 +115,11 @@ WITH told AS (
 ), candidates AS (
     SELECT t.index, t.ident, min(a.id) AS id FROM told t JOIN deliveries_attempt a
         ON a.channel_id = %s AND a.state = 'unknown' AND a.provider_message_id = '' AND a.address = t.address
-        AND a.called_at <= t.at
+        AND a.called_at BETWEEN t.at - interval '1 day' AND t.at
     WHERE NOT EXISTS (SELECT 1 FROM channels_channel c JOIN deliveries_attempt o
         ON o.channel_id = c.id AND o.provider_message_id = t.ident)
+    AND NOT EXISTS (SELECT 1 FROM deliveries_attempt o
+        WHERE o.state = 'calling' AND o.channel_id = a.channel_id AND o.address = t.address)
     GROUP BY t.index, t.ident HAVING count(*) = 1
 ), named AS (
     UPDATE deliveries_attempt a SET provider_message_id = c.ident
@@ -132,9 +134,11 @@ def adopt(channel_id: int, reports: Mapping[int, StatusReport], received_at: Map
     """Receipts of messages we have no id of, because the answer that would have named it was lost (C5).
 
     A receipt whose id nobody knows (no other channel either: two may share an account), for an address to which
-    exactly one message of this channel is in doubt, is about that message: it takes the id, and so its outcome is
-    known and nothing is sent in its place. One that carries a reference of ours needs no guess. Arguments and result
-    are keyed by the caller's index; returns index -> attempt id.
+    exactly one message of this channel is in doubt since at most a day, and none is being sent (whose answer the
+    receipt may have overtaken, I11), is about that message: it takes the id, and so its outcome is known and nothing
+    is sent in its place. One that carries a reference of ours needs no guess. The price: a message of another system
+    through the same account, to the same person, on such a day, is taken for ours. Arguments and result are keyed by
+    the caller's index; returns index -> attempt id.
     """
     told = {index: one for index, one in reports.items() if one.provider_message_id and one.address and not one.ref}
     if not told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from threading import Thread
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
 
@@ -19,8 +20,9 @@ from contacts.models import Contact, SuppressionScope
 from contacts.services import consents, suppressions
 from deliveries.management.commands.run_once import run_once
 from deliveries.models import Attempt, Delivery, DeliveryPlan, Receipt
-from deliveries.services import advance, launch, recover
+from deliveries.services import advance, launch, receipts, recover
 from deliveries.services.plans import freeze
+from deliveries.services.send.pump import send_ready
 from templates_app.models import MessageTemplate
 from tests.deliveries.hands import answer, call_out
 from tests.deliveries.live import finished, journal, receive_callbacks, requests_of, run_until, tell
@@ -276,6 +278,31 @@ def test_I11_a_receipt_before_the_answer_is_not_lost(processes: Processes, live_
     run_until(processes, finished(campaign.pk))
     assert outcomes() == {("reached", "milestone_met"): 1}
     assert not requests_of(live_shop, provider="smsc")
+
+
+def test_I11_an_early_receipt_is_not_taken_for_an_older_message_in_doubt(processes: Processes, live_shop: Shop) -> None:
+    """The answer to a first message was lost; the receipt of a second comes while that one is still being sent."""
+    messenger = live_shop.messenger()
+    receive_callbacks(live_shop, processes.web().url, messenger)
+    people = live_shop.people(1)
+    phone = Contact.objects.get().phone
+    tell(live_shop.emulator, "rules", provider="green", recipient=phone, behaviour="accept_reset", steps=[], times=1)
+    slow = {"steps": [{"after": 0.1, "status": "delivered"}], "delay": 2.0}
+    tell(live_shop.emulator, "rules", provider="green", recipient=phone, **slow)
+    first = live_shop.campaign(live_shop.chain(messenger, wait=LONG), people)
+    run_until(processes, lambda: Attempt.objects.filter(state="unknown").exists())
+    second = live_shop.campaign(live_shop.chain(messenger, wait=LONG), people)
+    launch.launch_due()
+    advance.advance_due()
+    sender = Thread(target=send_ready, args=(1.0,))
+    sender.start()
+    processes.until(Receipt.objects.exists, what="the early receipt")
+    receipts.process()
+    assert Receipt.objects.get().state == "parked"
+    sender.join()
+    run_until(processes, finished(second.pk))
+    assert Delivery.objects.get(campaign=second).outcome == "reached"
+    assert Attempt.objects.get(delivery__campaign=first).state == "unknown"
 
 
 def test_I5_callbacks_are_verified_stored_once_and_never_break_the_inbox(processes: Processes, live_shop: Shop) -> None:
