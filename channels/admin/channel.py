@@ -431,6 +431,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
             "by_hand": capabilities.callback_set_by_hand,
             "per_message": capabilities.callback_per_message,
+            "public": accounts.callback_url(channel).startswith("https://"),
             "paused_until": pace.paused_until(channel.pk),
             "has_balance": capabilities.balance,
             "balance": money(state.balance, channel.currency) if state and state.balance is not None else "",

@@ -396,28 +396,11 @@ class Smsc(Provider):
 
     def read_balance(self, call: Call, answer: Answer) -> AccountReport:
         if answer.no_answer is not None:
-            return AccountReport(
-                ok=False,
-                message=N_("SMSC does not answer: %(detail)s. Check the network of this server, then try again."),
-                params={"detail": answer.detail},
-                failure=FailureClass.TRANSIENT,
-            )
+            return wire.unreachable(answer)
         body = wire.json_object(answer.body) or {}
         balance = wire.money(body.get("balance"))
         if balance is not None:
-            if balance == 0:
-                return AccountReport(
-                    ok=False,
-                    message=N_("The account works but is empty. Top it up in the cabinet."),
-                    balance=balance,
-                    failure=FailureClass.BALANCE,
-                )
-            return AccountReport(
-                ok=True,
-                message=N_("The account works. Balance: %(balance)s."),
-                params={"balance": str(balance)},
-                balance=balance,
-            )
+            return wire.balance_report(balance)
         code = wire.number(body.get("error_code"))
         detail = wire.words(answer.body, self._secrets)
         if code == 2:
