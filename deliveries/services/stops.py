@@ -13,9 +13,11 @@ from django.db import connection
 
 from cascade.vocabulary import Purpose, Reason
 
+#: The clock and not now(): a long transaction would write down a moment before it had the row, and a call that rightly
+#: began in between would look like one after the stop.
 _STOP = """
 UPDATE deliveries_delivery SET
-    stop_reason = %s, stop_at = now(),
+    stop_reason = %s, stop_at = clock_timestamp(),
     state = CASE WHEN state = 'leased' THEN state ELSE 'waiting' END,
     due_at = CASE WHEN state = 'leased' THEN due_at ELSE now() END,
     channel_id = CASE WHEN state = 'leased' THEN channel_id END

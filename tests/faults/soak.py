@@ -252,7 +252,7 @@ class Soak:
             [person for part in people.values() for person in part],
             list(WAITS),
             WAITS,
-            timedelta(seconds=DEADLINE),
+            timedelta(seconds=3 * DEADLINE),
             frozenset(person for name in PATIENT for person in people[name]),
         )
 

@@ -58,13 +58,13 @@ def judge(
     people: Sequence[str],
     providers: Sequence[str],
     waits: Mapping[str, timedelta],
-    deadline: timedelta,
+    lease: timedelta,
     patient: frozenset[str] = frozenset(),
 ) -> Verdict:
     """Compare the journal with the rows of the only campaign there is.
 
     `people`: recipients as the journal names them. `providers`: the chain's, in order; a person has the same address
-    in each. `waits`: each provider's step wait. `deadline`: how long a call may take. `patient`: people whose steps are
+    in each. `waits`: each provider's step wait. `lease`: a message written down leaves within it. `patient`: people whose steps are
     only left because the time is over.
     """
     sends: dict[str, list[Record]] = defaultdict(list)
@@ -79,7 +79,7 @@ def judge(
         unknown=Attempt.objects.filter(state=AttemptState.UNKNOWN).count(),
         order=sum(_out_of_order(records, providers) for records in sends.values())
         + sum(_too_early(sends[person], waits) for person in patient),
-        after_stop=_after_stop(sends, deadline),
+        after_stop=_after_stop(sends, lease),
         overlap=max(0, journal.max_overlap() - 1),
         unbacked=_unbacked(sends, providers),
         repeated_refs=len(journal.repeated_refs()),
@@ -123,16 +123,14 @@ def _too_early(records: Sequence[Record], waits: Mapping[str, timedelta]) -> int
     return early
 
 
-def _after_stop(sends: Mapping[str, list[Record]], deadline: timedelta) -> int:
-    # A stop carries the moment its transaction began: a call may rightly have begun while it waited for the row. That
-    # nothing begins after its commit is raced exactly in test_invariants (I3).
+def _after_stop(sends: Mapping[str, list[Record]], lease: timedelta) -> int:
     began_late = Attempt.objects.filter(
-        Q(called_at__gt=F("delivery__stop_at") + deadline) | Q(called_at__gt=F("delivery__finished_at"))
+        Q(called_at__gt=F("delivery__stop_at")) | Q(called_at__gt=F("delivery__finished_at"))
     ).count()
     came_late = 0
     stops = Delivery.objects.filter(stop_at__isnull=False).values_list("contact__phone", "stop_at")
     for phone, stop_at in stops:
-        last = (stop_at + deadline).timestamp()
+        last = (stop_at + lease).timestamp()
         came_late += sum(1 for record in sends.get(phone.lstrip("+"), ()) if record["w"] > last)
     return began_late + came_late
 
