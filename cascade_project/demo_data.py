@@ -39,7 +39,7 @@ PEOPLE, BY_MESSENGER, NOT_REGISTERED = 2103, 849, 510
 MESSENGER_PRICE, SMS_PRICE = Decimal("2.60"), Decimal("4.80")
 COST, COST_OF_SMS_ALONE, SAVED_PERCENT = Decimal("8226.60"), Decimal("10094.40"), Decimal("18.5")
 #: Long enough for every receipt on a busy machine, short enough for a visitor's patience.
-WAIT = timedelta(seconds=20)
+WAIT = timedelta(seconds=45)
 #: Both steps together are over in about a minute and a half.
 RATE = 60.0
 

@@ -15,6 +15,7 @@ from django.utils.timezone import now
 from channels.models import Channel
 from channels.providers.base import CallbackRequest
 from contacts.models import Contact
+from deliveries import tasks
 from deliveries.management.commands.run_once import run_once
 from deliveries.models import Attempt, Delivery, Receipt
 from deliveries.services import advance, launch, polling, receipts
@@ -163,6 +164,16 @@ def test_what_breaks_its_adapter_is_set_apart_and_does_not_stop_the_rest(sent: A
     assert receipts.process_again([one.pk for one in bad]) == 2
     receipts.process()
     assert bad.count() == 2
+
+
+def test_R6_a_report_that_lies_in_the_inbox_is_read_before_a_step_is_given_up(sent: Attempt) -> None:
+    """The tick of the inbox is late, the one that decides is not: nobody gets it twice because of that."""
+    receipts.store(sent.channel_id, status(sent, "read"))
+    Attempt.objects.update(called_at=now() - 2 * LONG, accepted_at=now() - 2 * LONG)
+    Delivery.objects.update(due_at=now() - LONG)
+    tasks.advance_due()
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.outcome_step, delivery.trail) == ("reached", 0, "")
 
 
 def test_a_word_nobody_knows_is_noted_and_changes_nothing(sent: Attempt) -> None:
