@@ -7,10 +7,11 @@ written as text and those that begin like a formula, phones among them, carry XL
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import xlsxwriter
 from django.utils.timezone import localtime
@@ -23,6 +24,14 @@ from deliveries.words import milestone_label, reason_label
 
 #: Rows of one sheet; Excel ends at 1,048,576.
 SHEET = 1_000_000
+
+
+class _Words(NamedTuple):
+    """Codes into words, remembered for one file in one language."""
+
+    outcome: Callable[[str, str], str]
+    reason: Callable[[str], str]
+    milestone: Callable[[str], str]
 
 
 def write_report(view: ReportView, people: Iterable[Recipient], target: Any) -> None:
@@ -98,11 +107,13 @@ def _summary(sheet: Any, view: ReportView, formats: dict[str, Any]) -> None:
 
 def _people(book: Any, people: Iterable[Recipient], formats: dict[str, Any]) -> None:
     """As many sheets as are needed; always one, even without anybody."""
+    # Each word is made once and not once a row: of a dozen words, each a translation, 100,000 rows would make a million.
+    say = _Words(*(lru_cache(make) for make in (outcome_label, reason_label, milestone_label)))
     sheet, row = None, SHEET
     for number, one in enumerate(people):
         if row >= SHEET:
             sheet, row = _people_sheet(book, number // SHEET, formats), 1
-        _write(sheet, row, _recipient(one), formats)
+        _write(sheet, row, _recipient(one, say), formats)
         row += 1
     if sheet is None:
         _people_sheet(book, 0, formats)
@@ -124,16 +135,16 @@ def _people_sheet(book: Any, number: int, formats: dict[str, Any]) -> Any:
     return sheet
 
 
-def _recipient(one: Recipient) -> list[Any]:
+def _recipient(one: Recipient, say: _Words) -> list[Any]:
     marks = {"double": _("reached twice"), "unknown": _("outcome of a step unknown")}
     return [
         one.recipient,
         one.name,
-        outcome_label(one.outcome, one.state),
-        reason_label(one.reason),
+        say.outcome(one.outcome, one.state),
+        say.reason(one.reason),
         one.step,
         one.channel,
-        milestone_label(one.milestone),
+        say.milestone(one.milestone),
         one.cost,
         one.parts,
         one.created_at,
