@@ -79,9 +79,12 @@ def test_B6_across_files_too_and_an_empty_cell_erases_nothing():
 def test_a_file_cannot_give_back_what_was_withdrawn():
     anna = Contact.objects.create(phone="+79123456789")
     consents.record(anna.pk, granted=False, source="чат")
-    done = bring(text_file("Телефон;Согласие", "89123456789;да"))
-    anna.refresh_from_db()
-    assert (anna.marketing_consent, Consent.objects.count(), done.updated) == ("withdrawn", 1, 1)
+    # Once where nothing else changes on the card, once where the card is written anyway.
+    for name in ("", "Анна"):
+        done = bring(text_file("Телефон;Согласие;Имя", f"89123456789;да;{name}"))
+        anna.refresh_from_db()
+        assert (anna.name, anna.marketing_consent) == (name, "withdrawn")
+        assert (Consent.objects.count(), done.updated) == (1, 1)
 
 
 def test_everybody_agreed_needs_evidence_and_leaves_it_in_the_ledger():

@@ -164,7 +164,8 @@ def test_every_list_and_form_answers(admin_client):
         assert admin_client.get(reverse(f"admin:contacts_{model}_add")).status_code == 200, model
     for model, pk in (("contact", anna.pk), ("contactlist", roll.pk), ("suppression", Suppression.objects.get().pk)):
         assert admin_client.get(reverse(f"admin:contacts_{model}_change", args=[pk])).status_code == 200, model
-    assert admin_client.get(reverse("admin:contacts_contact_export")).status_code == 200
+    export = admin_client.get(reverse("admin:contacts_contact_export"))
+    assert "contacts/admin.css" in export.content.decode()
     assert admin_client.get(reverse("admin:contacts_contact_consent", args=[anna.pk])).status_code == 200
     assert admin_client.get(reverse("admin:contacts_contact_stop", args=[anna.pk])).status_code == 200
 
