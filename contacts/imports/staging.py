@@ -132,16 +132,22 @@ def settle(table: str) -> int:
         )
         duplicates = int(cursor.rowcount)
         if duplicates:
+            cursor.execute(f"ANALYZE {name}")
             cursor.execute(_FOLD.format(table=name))
             cursor.execute(f"ANALYZE {name}")
     return duplicates
 
 
+# Joined and not asked as "n IN (all first_n)": that list has a row per row of the file, outgrows the memory of a hash
+# somewhere between 200,000 and a million, and is then read again for every row (measured: minutes without an end).
 #: First value wins; of JSON objects, later rows only add keys; consent and stop-list by strictness.
 _FOLD = """
 WITH person AS (
-    SELECT coalesce(staged.first_n, staged.n) AS person_n, staged.* FROM {table} staged
-     WHERE staged.first_n IS NOT NULL OR staged.n IN (SELECT first_n FROM {table})),
+    SELECT first_n AS person_n, later.* FROM {table} later WHERE first_n IS NOT NULL
+    UNION ALL
+    SELECT earlier.n, earlier.*
+      FROM {table} earlier JOIN (SELECT DISTINCT first_n FROM {table} WHERE first_n IS NOT NULL) folded_into
+        ON folded_into.first_n = earlier.n),
 folded AS (
     SELECT person_n,
            (array_agg(email ORDER BY n) FILTER (WHERE email IS NOT NULL))[1] AS email,
