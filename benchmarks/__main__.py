@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--repeat", type=int, default=3, help="rounds of each benchmark (default 3)")
     parser.add_argument("--size", type=float, default=1.0, help="scale all counts, e.g. 0.01 for a quick look")
     options = parser.parse_args(arguments)
+    # An end from outside unwinds like any other: servers stop, their data goes.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         with _rig(options.repeat, options.size) as rig:
             for name in options.only or BENCHES:
