@@ -1,6 +1,6 @@
 # Every target is one script, so that a machine without make loses nothing:
 # `bash scripts/demo` is `make demo`.
-.PHONY: demo demo-reset test check format messages faults bench lock
+.PHONY: demo demo-reset test check format messages guide faults bench lock
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -26,6 +26,9 @@ format: ## Format the code
 messages: ## Rewrite the message catalogues from the code
 	@bash scripts/bootstrap dev
 	@.venv/bin/python scripts/catalogues.py messages
+
+guide: ## Take the pictures of the owner's guide anew (docs/guide)
+	@bash scripts/guide $(ARGS)
 
 faults: ## Kill workers, flush Redis, restart PostgreSQL, then count what was lost (ARGS=...)
 	@bash scripts/bootstrap dev

@@ -211,9 +211,10 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"
 
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
-# thirdparty: what Unfold, import-export and celery-beat leave untranslated. Ours comes first
-# and so wins where the same text means something else here.
-LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale" / "thirdparty"]
+# wording: Django's sentences that would bend our names; thirdparty: what Unfold, import-export
+# and celery-beat leave untranslated. Ours comes first and so wins where the same text means
+# something else here.
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale" / "wording", BASE_DIR / "locale" / "thirdparty"]
 TIME_ZONE = env.zone("TIME_ZONE", "Europe/Moscow")
 USE_I18N = True
 USE_TZ = True
@@ -370,6 +371,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("cascade/favicon.svg")},
     ],
+    "STYLES": [lambda _request: static("cascade/admin.css")],
+    "SCRIPTS": [lambda _request: static("cascade/admin.js")],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "cascade_project.home.dashboard",

@@ -8,7 +8,7 @@ from datetime import date
 from django.db import connection
 from django.db.models import Q
 
-from contacts.models import Contact
+from contacts.models import Contact, ListMember
 from contacts.phones import Rejected, normalise
 
 #: Names an owner may write in a text, by the card's field: the first is the canonical one, the others mean the same.
@@ -98,6 +98,32 @@ def list_variables(list_ids: Iterable[int]) -> set[str]:
             )
             found.update(row[0] for row in cursor.fetchall())
     return found
+
+
+def file_variables() -> set[str]:
+    """Return the names that the files of any list brought along. Looks at 2,000 members of each list: an import gives
+    its columns to all of them, and this is asked while an owner types."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT DISTINCT jsonb_object_keys(seen.variables) FROM contacts_contactlist list CROSS JOIN LATERAL (
+                SELECT variables FROM contacts_listmember WHERE list_id = list.id LIMIT 2000) seen
+            """
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def people_with(names: Collection[str], count: int) -> list[tuple[Contact, dict[str, str]]]:
+    """Return the newest people whose list's file gave them one of these values, each with all values of that list row.
+
+    Looks at the newest 20,000 rows of lists, for the same reason.
+    """
+    recent = ListMember.objects.order_by("-pk").values("pk")[:20_000]
+    rows = ListMember.objects.filter(pk__in=recent, variables__has_any_keys=list(names)).select_related("contact")
+    return [
+        (row.contact, {key: as_text(value) for key, value in row.variables.items()})
+        for row in rows.order_by("-pk")[:count]
+    ]
 
 
 def as_text(value: object) -> str:

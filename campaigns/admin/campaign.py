@@ -94,6 +94,14 @@ class CampaignForm(forms.ModelForm):
             "name", "purpose", "template", "chain", "everybody", "lists", "tags", "exclude_lists", "exclude_tags",
             "check_consent", "scheduled_at", "not_after", "window_start", "window_end", "per_minute", "budget",
         )  # fmt: skip
+        labels = {"name": gettext_lazy("Title")}
+        help_texts = {
+            "name": gettext_lazy("For you; clients do not see it."),
+            "scheduled_at": gettext_lazy("Empty: at once, when you press “Launch”."),
+            "not_after": gettext_lazy("What has not left by then stays unsent."),
+            "budget": gettext_lazy("The campaign pauses when so much is spent."),
+            "window_start": gettext_lazy("By the recipient's clock. Empty: your sending hours."),
+        }
 
     def clean(self) -> dict[str, Any]:
         """Half a window is no window; the end lies after the start."""
@@ -114,14 +122,13 @@ class _NoDraftError(Exception):
 @admin.register(Campaign)
 class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     form = CampaignForm
-    list_display = ("name", "shown_status", "shown_people", "shown_when", "shown_links")
+    list_display = ("shown_name", "shown_status", "shown_people", "shown_when", "shown_links")
     list_filter = ("status", "purpose")
     search_fields = ("name",)
     list_before_template = "campaigns/admin/campaign_list_before.html"
     change_form_outer_before_template = "campaigns/admin/campaign_panel.html"
     autocomplete_fields = ("template", "chain", "lists", "tags", "exclude_lists", "exclude_tags")
     list_per_page = 50
-    show_full_result_count = False
     warn_unsaved_form = True
     compressed_fields = False
     fieldsets = (
@@ -129,11 +136,20 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         (gettext_lazy("2. How"), {"fields": ("chain",)}),
         (
             gettext_lazy("3. Whom"),
-            {"fields": (("lists", "tags"), "everybody", ("exclude_lists", "exclude_tags"), "check_consent")},
+            {"fields": (("lists", "tags"), "everybody", "check_consent")},
         ),
+        (gettext_lazy("4. When"), {"fields": ("scheduled_at",)}),
         (
-            gettext_lazy("4. When"),
-            {"fields": ("scheduled_at", ("window_start", "window_end"), ("per_minute", "budget"), "not_after")},
+            gettext_lazy("Exceptions and limits"),
+            {
+                "fields": (
+                    ("exclude_lists", "exclude_tags"),
+                    ("window_start", "window_end"),
+                    ("per_minute", "budget"),
+                    "not_after",
+                ),
+                "classes": ("collapse",),
+            },
         ),
     )
 
@@ -149,6 +165,10 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {"missing": _missing(), "none_yet": not Campaign.objects.exists()}
         return super().changelist_view(request, {**context, **(extra_context or {})})
+
+    @display(description=gettext_lazy("Title"), ordering="name")
+    def shown_name(self, campaign: Campaign) -> str:
+        return campaign.name
 
     @display(description=gettext_lazy("status"), label={value.value: colour for value, colour in _BADGES.items()})
     def shown_status(self, campaign: Campaign) -> tuple[str, str]:
@@ -290,6 +310,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "campaign": campaign,
+            "original": campaign,
             "media": self.media,
             "change_url": reverse("admin:campaigns_campaign_change", args=[campaign.pk]),
             **context,

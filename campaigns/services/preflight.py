@@ -117,6 +117,8 @@ class TextPreview:
     typical: Example
     longest: Example
     counts_parts: bool
+    has_subject: bool
+    has_button: bool
 
     @property
     def label(self) -> str:
@@ -259,7 +261,7 @@ def run(campaign: Campaign) -> Preflight:
     if texts is not None and sendable:
         personal = any(_is_personal(text) for text in texts.values())
         sums = _walk(campaign, steps, sendable, EXACT_UP_TO if personal else PREVIEW_SAMPLE, terms, texts)
-        result.texts = [_preview(kind, texts[kind], sums, terms) for kind in texts if sums.lengths.get(kind)]
+        result.texts = [_preview(kind, texts[kind], sums, steps) for kind in texts if sums.lengths.get(kind)]
         if not personal:
             sums = _same_for_all(by_mask, terms, texts)
         _add_up(result, sums, sendable)
@@ -523,10 +525,18 @@ def _add_up(result: Preflight, sums: _Sums, sendable: int) -> None:
     ]
 
 
-def _preview(kind: ChannelKind, text: Prepared, sums: _Sums, terms: Sequence[_Terms]) -> TextPreview:
+def _preview(kind: ChannelKind, text: Prepared, sums: _Sums, steps: Sequence[ChainStep]) -> TextPreview:
     ordered = sorted(sums.lengths[kind], key=lambda one: one[:2])
-    counts_parts = any(one.counts_parts for one in terms if one.kind is kind)
-    return TextPreview(kind, _example(text, ordered[len(ordered) // 2]), _example(text, ordered[-1]), counts_parts)
+    facts = [provider_class(step.channel.provider).capabilities for step in steps if step.channel.kind == kind]
+    return TextPreview(
+        kind,
+        _example(text, ordered[len(ordered) // 2]),
+        _example(text, ordered[-1]),
+        counts_parts=any(one.counts_sms_parts for one in facts),
+        has_subject=any(one.has_subject for one in facts),
+        # A letter's button is a link (templates_app.html): without a link there is none.
+        has_button=any(one.buttons or (one.has_subject and text.source.link) for one in facts),
+    )
 
 
 def _example(text: Prepared, one: tuple[int, int, dict[str, Any]]) -> Example:
@@ -540,10 +550,14 @@ def _steps(
     steps: Sequence[ChainStep], terms: Sequence[_Terms], by_mask: Counter[int], sums: _Sums
 ) -> list[StepPreview]:
     found = []
+    sendable = sum(count for mask, count in by_mask.items() if mask)
+    scale = Decimal(sendable) / sums.walked if sums.walked else Decimal(1)
     for index, (step, one) in enumerate(zip(steps, terms, strict=True)):
-        people = sum(count for mask, count in by_mask.items() if mask & one.bit)
         walked = sums.step_people[one.bit]
         parts = Decimal(sums.step_parts[one.bit]) / walked if walked else Decimal(1)
+        # With texts that were tried on people: those whose text can be made. Else all with an address.
+        able = sum(count for mask, count in by_mask.items() if mask & one.bit)
+        people = round(walked * scale) if sums.walked else able
         last = index == len(steps) - 1
         risk, why = double_risk(step)
         found.append(

@@ -112,7 +112,9 @@ def _channels(steps: list[ChainStep]) -> Iterator[Finding]:
 
 
 def _texts(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
-    known = known_variables() | list_variables([one.pk for one in campaign.lists.all()])
+    known: set[str] | None = None
+    if _is_addressed(campaign):  # before anybody is chosen nobody can say which columns there are
+        known = known_variables() | list_variables([one.pk for one in campaign.lists.all()])
     template = campaign.template_id
     for kind, text in texts_of(campaign, steps).items():
         label = KindChoices(kind.value).label
@@ -151,9 +153,13 @@ def _time(campaign: Campaign) -> Iterator[Finding]:
             yield Finding(_NEVER, Mend.CAMPAIGN, campaign.pk, {"kind": KindChoices(kind).label})
 
 
+def _is_addressed(campaign: Campaign) -> bool:
+    """Somebody has been chosen, whoever that turns out to be."""
+    return campaign.everybody or campaign.lists.exists() or campaign.tags.exists()
+
+
 def _people(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
-    named = campaign.everybody or campaign.lists.exists() or campaign.tags.exists()
-    if not named:
+    if not _is_addressed(campaign):
         yield Finding(_NOBODY, Mend.CAMPAIGN, campaign.pk)
         return
     people = audience(campaign)

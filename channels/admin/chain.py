@@ -144,6 +144,7 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
 
     class Media:
         css = {"all": ("channels/admin.css",)}
+        js = ("channels/chain.js",)
 
     # ------------------------------------------------------------ list
 
@@ -184,15 +185,17 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         if not Channel.objects.exists():
             messages.info(request, _("A chain is made of channels: connect one first."))
             return HttpResponseRedirect(reverse("admin:channels_channel_changelist"))
-        context = {"presets": _presets(), "title": _("New chain")}
+        context = {"presets": _presets(), "title": _("New chain"), "show_save_and_add_another": False}
         return super().add_view(request, form_url, {**context, **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         chain = self.get_object(request, object_id)
-        panel = {"panel": chain_panel(chain)} if chain is not None else {}
-        return super().change_view(request, object_id, form_url, {**panel, **(extra_context or {})})
+        context: dict[str, Any] = {"show_save_and_add_another": False}
+        if chain is not None:
+            context["panel"] = chain_panel(chain)
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def revert_disabled(self, request: HttpRequest, obj: Chain | None = None) -> bool:
         """History is for reading: a chain's steps have histories of their own and would not come back with it."""

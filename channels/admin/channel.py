@@ -110,13 +110,15 @@ class ChannelForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if not self.errors:
             try:
-                accounts.build_adapter(
+                adapter = accounts.build_adapter(
                     self.provider_slug, {**self.stored, **self.config_values()}, base_url=cleaned.get("base_url", "")
                 )
             except AccountError as error:
                 raise forms.ValidationError(_(error.message) % error.params) from None
             except ValueError as error:
                 raise forms.ValidationError(_("These settings cannot work: %(reason)s") % {"reason": error}) from None
+            if problem := adapter.problem():
+                self.add_error(PREFIX + config_fields(self.provider_slug)[0].name, _(problem))
         return cleaned
 
     def save(self, commit: bool = True) -> Channel:
@@ -204,7 +206,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
 
     class Media:
         css = {"all": ("channels/admin.css",)}
-        js = ("channels/copy.js",)
+        js = ("channels/channel.js",)
 
     # ------------------------------------------------------------ list
 
@@ -251,13 +253,16 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         if not _known(slug):
             return [(None, {"fields": ("name",)})]
         capabilities = accounts.capabilities_of(obj) if obj else provider_class(slug).capabilities
-        own = [PREFIX + one.name for one in config_fields(slug)]
-        speed: tuple[str, ...] = ("rate", "check_registration") if capabilities.check else ("rate",)
+        fields = config_fields(slug)
+        own = [PREFIX + one.name for one in fields if not one.metadata.get("rare")]
+        rare = [PREFIX + one.name for one in fields if one.metadata.get("rare")]
+        check = ("check_registration",) if capabilities.check else ()
         return [
             (None, {"fields": ("name", "enabled")}),
             (_("Account at the provider"), {"fields": own}),
             (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": price_help()}),
-            (_("Pace"), {"fields": speed}),
+            # Folded: their first values suit nearly everybody, and a long form looks like hard work.
+            (_("Fine points"), {"fields": (*check, "rate", *rare), "classes": ("collapse",)}),
             (_("Connection"), {"fields": ("base_url", "proxy"), "classes": ("collapse",)}),
         ]
 
@@ -285,7 +290,11 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
                 "providers": _cards(),
             }
             return TemplateResponse(request, "channels/admin/channel_choose.html", context)
-        extra = {"title": _("New channel: %(provider)s") % {"provider": _(provider_class(slug).title)}}
+        extra = {
+            "title": _("New channel: %(provider)s") % {"provider": _(provider_class(slug).title)},
+            "show_save_and_add_another": False,
+            "show_save_and_continue": False,
+        }
         return super().add_view(request, form_url, {**extra, **(extra_context or {})})
 
     def change_view(
@@ -295,20 +304,22 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         if channel is not None and not _known(channel.provider):
             messages.error(request, _("This installation does not know the provider “%s”.") % channel.provider)
             return redirect("admin:channels_channel_changelist")
-        panel = _panel(channel) if channel is not None else {}
-        return super().change_view(request, object_id, form_url, {**panel, **(extra_context or {})})
+        context: dict[str, Any] = {"show_save_and_add_another": False, "check_at_once": "check" in request.GET}
+        if channel is not None:
+            context |= _panel(channel)
+        return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         ChannelState.objects.get_or_create(channel=obj)
         if not change:
-            messages.info(request, _("Saved. Press “Check the connection” to see whether the provider lets us in."))
+            messages.info(request, _("Saved. Checking the connection…"))
 
     def response_add(self, request: HttpRequest, obj: Channel, post_url_continue: str | None = None) -> HttpResponse:
-        """To the channel's page and not to the list: checking it is what comes next."""
-        if "_addanother" in request.POST or "_popup" in request.POST:
+        """To the channel's page and not to the list: it checks the connection as soon as it is open."""
+        if "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        return HttpResponseRedirect(_change_url(obj))
+        return HttpResponseRedirect(f"{_change_url(obj)}?check=1")
 
     def revert_disabled(self, request: HttpRequest, obj: Channel | None = None) -> bool:
         """History is for reading: an old row has no credentials to go back to."""

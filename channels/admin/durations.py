@@ -28,9 +28,15 @@ class DurationWidget(forms.MultiWidget):
 
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         number = forms.NumberInput(
-            attrs={"class": " ".join(INPUT_CLASSES), "min": 1, "step": 1, "inputmode": "numeric"}
+            attrs={
+                "class": " ".join(INPUT_CLASSES),
+                "min": 1,
+                "step": 1,
+                "inputmode": "numeric",
+                "aria-label": _("How long"),
+            }
         )
-        unit = UnfoldAdminSelectWidget(choices=LABELS)
+        unit = UnfoldAdminSelectWidget(attrs={"aria-label": _("minutes, hours or days")}, choices=LABELS)
         super().__init__([number, unit], attrs)
 
     def decompress(self, value: Any) -> list[Any]:

@@ -25,7 +25,7 @@ from cascade.vocabulary import ChannelKind
 from channels.admin.words import price_words
 from channels.models import Channel
 from channels.services import texts
-from contacts.selectors import VARIABLES, attribute_keys
+from contacts.selectors import VARIABLES, attribute_keys, file_variables
 from templates_app.links import LinkError, check_link
 from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
 from templates_app.rendering import TemplateError
@@ -172,6 +172,7 @@ class MessageTemplateAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc
             "preview_url": reverse("admin:templates_app_messagetemplate_preview"),
             "preview_kinds": _kinds(),
             "variable_names": variable_names(),
+            "show_save_and_add_another": False,
         }
         return super().changeform_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
@@ -275,9 +276,11 @@ def summary(found: texts.Preview, kind: ChannelKind) -> list[dict[str, str]]:
 
 
 def variable_names() -> list[str]:
-    """One name for each field of the card, in the reader's language, then the attributes in use."""
+    """One name for each field of the card, in the reader's language, then what cards and lists' files brought along."""
     russian = (get_language() or "").startswith("ru")
-    return [aliases[-1 if russian else 0] for aliases in VARIABLES.values()] + sorted(attribute_keys())
+    return [aliases[-1 if russian else 0] for aliases in VARIABLES.values()] + sorted(
+        attribute_keys() | file_variables()
+    )
 
 
 def _is_slip(text: str) -> bool:

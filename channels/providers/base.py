@@ -333,14 +333,18 @@ class Capabilities:
     callback_per_message: bool = False
 
 
-def secret(label: str, help_text: str = "", **kwargs: Any) -> Any:
-    """A Config field that is encrypted at rest and never shown again. label/help_text: English msgids."""
-    return field(repr=False, metadata={"label": label, "help_text": help_text, "secret": True}, **kwargs)
+def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
+    """A Config field that is encrypted at rest and never shown again. label/help_text: English msgids.
+
+    `rare`: most owners need not see it; the form folds it away.
+    """
+    facts = {"label": label, "help_text": help_text, "secret": True, "rare": rare}
+    return field(repr=False, metadata=facts, **kwargs)
 
 
-def option(label: str, help_text: str = "", **kwargs: Any) -> Any:
-    """A plain Config field; the admin form is made from these."""
-    return field(metadata={"label": label, "help_text": help_text, "secret": False}, **kwargs)
+def option(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
+    """A plain Config field; the admin form is made from these. `rare` as in secret()."""
+    return field(metadata={"label": label, "help_text": help_text, "secret": False, "rare": rare}, **kwargs)
 
 
 class Provider(ABC):
@@ -364,6 +368,11 @@ class Provider(ABC):
         #: Where this account's receipts come in, for wires that are told it with every message; "" while this
         #: installation has no public https address. Set once by channels.services.accounts.
         self.callback_url = ""
+
+    def problem(self) -> str:
+        """English msgid: why an account with this config cannot work, whatever the provider says; "" when nothing
+        is wrong. Asked when an owner saves, so that the first campaign is not where it comes out."""
+        return ""
 
     # --- sending
 

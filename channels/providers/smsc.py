@@ -60,8 +60,8 @@ class SmscConfig:
         N_("Cabinet: Settings, API keys. Better than login and password: it can be revoked alone."),
         default="",
     )
-    login: str = option(N_("Login"), N_("Only when there is no API key."), default="")
-    psw: str = secret(N_("Password"), N_("Only when there is no API key."), default="")
+    login: str = option(N_("Login"), N_("Only when there is no API key."), default="", rare=True)
+    psw: str = secret(N_("Password"), N_("Only when there is no API key."), default="", rare=True)
     sender: str = option(
         N_("Sender name"), N_("As registered in the cabinet; empty: the account's default name."), default=""
     )
@@ -69,26 +69,32 @@ class SmscConfig:
         N_("Callbacks are signed"),
         N_("Add md5 or sha1 to the callback address in the cabinet; unsigned callbacks are then refused."),
         default=True,
+        rare=True,
     )
     own_id: bool = option(
         N_("Send our own message ids"),
         N_("Off only for old accounts that accept numbers: an unknown outcome can then not be asked about."),
         default=True,
+        rare=True,
     )
     batch: bool = option(
         N_("Send up to 100 messages in one request"),
         N_("For large campaigns. An unknown outcome then concerns the whole hundred."),
         default=False,
+        rare=True,
     )
     replies: bool = option(
-        N_("A number for replies is rented"), N_("Then a chain may wait for a reply by SMS."), default=False
+        N_("A number for replies is rented"), N_("Then a chain may wait for a reply by SMS."), default=False, rare=True
     )
     recall_by_delete: bool = option(
         N_("Take back waiting messages"),
         N_("Sends del=1 before the next step. SMSC does not promise that this stops a message."),
         default=False,
+        rare=True,
     )
 
+
+_NO_LOGIN: Final = N_("Enter the API key from the SMSC cabinet (or, for an old account, login and password).")
 
 CAPABILITIES: Final = Capabilities(
     address=AddressKind.PHONE,
@@ -191,6 +197,10 @@ class Smsc(Provider):
         self._secrets = tuple(filter(None, (config.apikey, config.psw, callback_secret)))
         self._send_url = f"{self.base}/sys/send.php"
         self._status_url = f"{self.base}/sys/status.php"
+
+    def problem(self) -> str:
+        complete = self.config.apikey or (self.config.login and self.config.psw)
+        return "" if complete else _NO_LOGIN
 
     # --- sending
 

@@ -54,9 +54,9 @@ class SmtpConfig:
     )
     use_tls: bool = option(N_("STARTTLS (port 587)"), default=True)
     use_ssl: bool = option(N_("TLS from the first byte (port 465)"), default=False)
-    reply_to: str = option(N_("Answers go to"), N_("Empty: to the sender."), default="")
+    reply_to: str = option(N_("Answers go to"), N_("Empty: to the sender."), default="", rare=True)
     unsubscribe_mailto: str = option(
-        N_("Address for unsubscribing by e-mail"), N_("Somebody must read it. May be empty."), default=""
+        N_("Address for unsubscribing by e-mail"), N_("Somebody must read it. May be empty."), default="", rare=True
     )
 
 

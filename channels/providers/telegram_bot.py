@@ -51,7 +51,7 @@ from channels.providers.base import (
 @dataclass(frozen=True, slots=True)
 class TelegramBotConfig:
     token: str = secret(N_("Bot token"), N_("@BotFather gives it when the bot is made: 123456789:AA..."))
-    link_previews: bool = option(N_("Show previews of links"), default=False)
+    link_previews: bool = option(N_("Show previews of links"), default=False, rare=True)
 
 
 CAPABILITIES: Final = Capabilities(

@@ -10,7 +10,7 @@ from cascade.vocabulary import ChannelKind
 from channels.models import Channel
 from channels.services.accounts import AccountError, capabilities_of
 from contacts.models import Contact
-from contacts.selectors import known_variables, template_variables
+from contacts.selectors import file_variables, known_variables, people_with, template_variables
 from templates_app import segments
 from templates_app.segments import Segments
 from templates_app.services import Text, prepare, validate_text
@@ -48,23 +48,34 @@ class Preview:
 
 
 def check_text(text: str, *, has_link: bool, known: Collection[str] | None = None) -> None:
-    """Raises TemplateError or LinkError; asks for the contacts' variables unless they are given."""
-    validate_text(text, known_variables() if known is None else known, has_link=has_link)
+    """Raises TemplateError or LinkError; asks for the variables in use unless they are given."""
+    validate_text(text, variables_in_use() if known is None else known, has_link=has_link)
+
+
+def variables_in_use() -> set[str]:
+    """What a text may mention: the cards' fields and the columns of any list's file.
+
+    Whether the lists of a campaign have the columns its text needs is asked before its launch.
+    """
+    return known_variables() | file_variables()
 
 
 def preview(text: Text, kind: ChannelKind | str, base_url: str, people: int = 3) -> Preview:
-    """The text for the newest contacts. Raises TemplateError or LinkError where it could not be saved either.
+    """The text for the newest contacts, or for the newest whose list brought the columns it mentions.
 
-    With no contacts yet, one made-up person stands in, whose values are the variables' own names.
+    Raises TemplateError or LinkError where it could not be saved either. With no contacts yet, one made-up person stands in, whose values are the variables' own names.
     """
-    known = known_variables()
-    check_text(text.text, has_link=bool(text.link), known=known)
+    known, of_files = known_variables(), file_variables()
+    check_text(text.text, has_link=bool(text.link), known=known | of_files)
     prepared = prepare(text)
-    contacts = list(Contact.objects.order_by("-pk")[:people])
-    values = template_variables([one.pk for one in contacts])
-    rows: list[tuple[str, dict[str, str]]] = [(str(one), values.get(one.pk, {})) for one in contacts]
+    mentioned = {*prepared.text.variables, *prepared.subject.variables}
+    found = people_with((mentioned & of_files) - known, people) if (mentioned & of_files) - known else []
+    if not found:
+        found = [(one, {}) for one in Contact.objects.order_by("-pk")[:people]]
+    cards = template_variables([one.pk for one, _ in found])
+    rows = [(str(one), {**cards.get(one.pk, {}), **values}) for one, values in found]
     if not rows:
-        rows = [("", {name: name for name in (*prepared.text.variables, *prepared.subject.variables)})]
+        rows = [("", {name: name for name in mentioned})]
     channel = channel_of(kind)
     counts = kind == ChannelKind.SMS
     samples = []

@@ -250,6 +250,10 @@ def _detect(job: ImportJob, choices: Choices) -> None:
     columns = propose(
         names, [row for _, row in data], has_header=bool(header), attributes=attribute_keys() if header else ()
     )
+    if not job.mapping and any(column.field is Field.CONSENT for column in columns):
+        # The first look only: later the owner's own choice stands. Left at “do not record”, a list full of consents
+        # would end in a campaign that may write to nobody, with nothing to say why.
+        job.consent_source = ConsentSource.COLUMN
     job.mapping = [column.as_json() for column in columns]
 
 

@@ -87,6 +87,29 @@ def test_empty_values_are_listed_before_the_launch(draft: Campaign) -> None:
     assert result.cost_to == 7 * Decimal("7.40")
 
 
+def test_a_step_counts_only_people_whose_text_can_be_made(draft: Campaign) -> None:
+    draft.template.variants.create(kind="sms", text="Ваш мастер {master}")
+    ListMember.objects.filter(contact=Contact.objects.order_by("pk")[0]).update(variables={"master": "Ольга"})
+    result = preflight.run(draft)
+    assert [step.people for step in result.steps] == [10, 1]
+    assert result.steps[1].cost == Decimal("4.80")
+
+
+def test_only_what_a_channel_can_show_is_shown(draft: Campaign) -> None:
+    draft.template.subject, draft.template.button = "Тема", "Приду"
+    draft.template.save()
+    for text in preflight.run(draft).texts:
+        assert (text.has_subject, text.has_button) == (False, False), text.kind
+
+
+def test_before_anybody_is_chosen_no_column_is_called_missing(draft: Campaign) -> None:
+    draft.template.text = "Ваш мастер {master}. СТОП"
+    draft.template.save()
+    assert [one.mend for one in preflight.run(draft).blockers] == ["templates_app_messagetemplate"] * 2
+    draft.lists.clear()
+    assert [one.mend for one in preflight.run(draft).blockers] == ["campaigns_campaign"]
+
+
 def test_M3_texts_too_long_for_a_channel_are_listed_before_the_launch(draft: Campaign) -> None:
     """Only one person's name is that long: the SMS step is left out for them, the others cost what they cost."""
     draft.template.text = "{name}, " + "скидка 15 % на мангалы! " * 40

@@ -16,7 +16,7 @@ from channels.admin import words
 from channels.admin.durations import DurationField
 from channels.models import Chain, ChainStep, Channel, ChannelState
 from channels.services import accounts, health
-from contacts.models import Contact
+from contacts.models import Contact, ContactList, ListMember
 from templates_app.models import MessageTemplate, TemplateVariant
 from tests.channels.fakes import FAKES, make_channel
 
@@ -133,7 +133,9 @@ def test_a_channel_is_made_in_two_steps(owner):
     answer = owner.post(reverse("admin:channels_channel_add") + "?provider=fake_sms", channel_form())
     channel = Channel.objects.get()
     assert answer.status_code == 302
-    assert answer.url == reverse("admin:channels_channel_change", args=[channel.pk])
+    assert answer.url == reverse("admin:channels_channel_change", args=[channel.pk]) + "?check=1"
+    assert "data-at-once" in owner.get(answer.url).content.decode()
+    assert "data-at-once" not in page(owner, "channels_channel_change", channel.pk)
     assert (channel.provider, channel.kind) == ("fake_sms", "sms")
     assert accounts.get_config(channel) == {"token": CANARY, "sender": "Salon", "port": 25, "tls": True}
     assert ChannelState.objects.filter(channel=channel).exists()
@@ -501,6 +503,17 @@ def test_the_preview_counts_and_prices_real_people(owner):
     petr, anna = shown["samples"]
     assert "master" in petr["missing"]
     assert anna["text"].startswith("Анна, вас ждёт Ольга!")
+
+
+def test_a_text_may_mention_what_a_lists_file_brought_along(owner):
+    """The people shown are those of the list: the newest contacts would all lack its columns."""
+    anna, _petr = Contact.objects.create(phone="+79123456780", name="Анна"), Contact.objects.create(name="Пётр")
+    told = ask(owner, text="{name}, ждём в {time}", kind="sms")
+    assert "time" in told["error"]["message"]
+    ListMember.objects.create(list=ContactList.objects.create(name="Запись"), contact=anna, variables={"time": "10:00"})
+    shown = ask(owner, text="{name}, ждём в {time}", kind="sms")
+    assert [one["text"] for one in shown["samples"]] == ["Анна, ждём в 10:00"]
+    assert "{time}" in page(owner, "templates_app_messagetemplate_add")
 
 
 def test_the_preview_names_the_character_that_doubles_the_price(owner):

@@ -50,6 +50,7 @@ def test_from_the_file_to_the_list(admin_client):
     page = upload(admin_client)
     assert "Иванова Анна Петровна" in page.content.decode()
     job = ImportJob.objects.get()
+    assert job.consent_source == "column"  # the file has one; the owner sees the choice and may change it
     page = step(admin_client, job, "columns", check="1", **choices(job))
     job.refresh_from_db()
     assert job.status == ImportStatus.CHECKED, page.content.decode()

@@ -155,3 +155,10 @@ def test_one_event_has_one_key_however_it_comes(style):
     query = dict(pair.split("=") for pair in hook.query.split("&")) if hook.query else {}
     (report,) = contract.provider().read_callback(CallbackRequest(hook.method, query, {}, hook.body))
     assert report.event_key == f"{REF}:79120000000:1:0"
+
+
+def test_an_account_without_key_and_login_is_refused_when_it_is_saved():
+    for config in ({}, {"login": "me"}, {"psw": "hunter22"}):
+        assert "API key" in make_provider("smsc", config).problem()
+    for config in ({"apikey": "key"}, {"login": "me", "psw": "hunter22"}):
+        assert make_provider("smsc", config).problem() == ""

@@ -1,5 +1,5 @@
-// “Copy” beside the callback address. Without a secure context there is no clipboard: the text is then selected.
 "use strict";
+// “Copy” beside the callback address. Without a secure context there is no clipboard: the text is then selected.
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
@@ -11,3 +11,6 @@ document.addEventListener("click", (event) => {
     window.getSelection().selectAllChildren(source);
   }
 });
+
+// A new channel is checked by itself. Not by the server while saving: a call to a provider has no place in a transaction.
+document.addEventListener("DOMContentLoaded", () => { document.querySelector("form[data-at-once]")?.requestSubmit(); });
