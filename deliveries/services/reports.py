@@ -188,6 +188,7 @@ UPDATE deliveries_attempt a SET
         WHEN v.failure = '' AND (a.state = 'unknown' AND {_TOLD} OR v.delivered_at IS NOT NULL) THEN 'accepted'
         ELSE a.state END,
     failed_at = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.failed_at ELSE a.failed_at END,
+    retry_at = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN NULL ELSE a.retry_at END,
     reason = CASE WHEN v.failure <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.reason ELSE a.reason END,
     detail = CASE WHEN v.detail <> '' AND a.failure IN ('', 'outcome_unknown') THEN v.detail ELSE a.detail END,
     failure = CASE
