@@ -8,6 +8,7 @@ Docker and systemd hand secrets over as files: `NAME_FILE=/run/secrets/name` is 
 
 import ipaddress
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -186,6 +187,24 @@ class Environment:
         if port != "*" and not (port.isdigit() and 0 < int(port) < 65536):
             raise ImproperlyConfigured(f"{name}: {entry}: the port must be 1 to 65535 or *.")
         return f"[{network}]:{port}" if network.version == 6 else f"{network}:{port}"
+
+    def ca_bundles(self, name: str) -> dict[str, str]:
+        """Return host -> path of a PEM file with certificates, from `host=/path/to/file.pem` entries.
+
+        Raises ImproperlyConfigured for a file that is not there or holds no certificate: found out at start and
+        not by the first message.
+        """
+        bundles = {}
+        for entry in self.words(name):
+            host, _, path = entry.partition("=")
+            if not host or not path or "/" in host:
+                raise ImproperlyConfigured(f"{name}: {entry}: use host=/path/to/certificates.pem.")
+            try:
+                ssl.create_default_context(cafile=path)
+            except OSError as error:  # ssl.SSLError is one
+                raise ImproperlyConfigured(f"{name}: {path} cannot be used as PEM certificates: {error}") from error
+            bundles[host.lower()] = path
+        return bundles
 
     def zone(self, name: str, default: str) -> str:
         """Return a time zone name that this machine knows."""

@@ -256,6 +256,10 @@ SUPPRESSION_KEY = env.secret("SUPPRESSION_KEY")
 #: a local proxy's). Everything else private is refused: an owner can type any base URL.
 OUTGOING_ALLOWED_PRIVATE = env.networks("OUTGOING_ALLOWED_PRIVATE")
 
+#: host -> file of the certificate authorities it is checked against, instead of the system's (MAX stands behind the
+#: Russian state's). For these hosts alone: a root the system trusted for all could read everybody's traffic.
+OUTGOING_CA_BUNDLES = env.ca_bundles("OUTGOING_CA_BUNDLES")
+
 SESSION_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"

@@ -11,6 +11,8 @@ What it promises:
 * **No private addresses** (threat T12) unless `allowed_private` names them. The check sits where the socket is
   made, on the address really connected to: DNS rebinding, decimal and mapped forms end there as well.
 * **At most 1 MB of answer**, also when it is compressed.
+* **A host with a certificate authority of its own is checked against that one alone** (`ca_bundles`), and no other
+  host is ever checked against it. Nothing switches the check off.
 
 One Seam per process and event loop; `call()` never raises for what the network does.
 """
@@ -231,7 +233,10 @@ class Seam:
         read_timeout: float = 10.0,
         total_timeout: float = 15.0,
         mail_threads: int = 8,
+        ca_bundles: Mapping[str, str] | None = None,
     ) -> None:
+        """`ca_bundles`: host name -> PEM file of the certificate authorities that host, and only that one, is checked
+        against. Raises OSError (ssl.SSLError) for a file that holds none."""
         if not connect_timeout < total_timeout:
             # Otherwise the total could end a connect, and nobody could tell it from a lost answer.
             raise ValueError("connect_timeout must be shorter than total_timeout")
@@ -243,6 +248,7 @@ class Seam:
         self._mail_threads = mail_threads
         self._session: aiohttp.ClientSession | None = None
         self._mail: _MailRoom | None = None
+        self._tls = {host: ssl.create_default_context(cafile=path) for host, path in (ca_bundles or {}).items()}
         self._urls: dict[str, URL] = {}
         self._proxies: dict[str, _Proxy] = {}
 
@@ -302,6 +308,8 @@ class Seam:
             options["middlewares"] = (_Once(),)
         try:
             url = self._url(call)
+            if self._tls and (url.host or "").rstrip(".").lower() in self._tls:
+                options["ssl"] = self._tls[(url.host or "").rstrip(".").lower()]
             if proxy:
                 login = self._through_proxy(proxy, url, options)
                 if url.scheme == "http":
@@ -316,7 +324,8 @@ class Seam:
                 call.method, url, data=body, headers=headers, allow_redirects=False, **options
             )
         except _NOT_SENT_ERRORS as error:
-            return Answer(no_answer=NoAnswer.NOT_SENT, detail=_said(error))
+            untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError)
+            return Answer(no_answer=NoAnswer.NOT_SENT, detail=_said(error), untrusted=untrusted)
         except TimeoutError as error:
             return Answer(no_answer=NoAnswer.MAYBE_SENT, detail=_said(error))
         except aiohttp.ClientOSError as error:
@@ -433,6 +442,8 @@ def _said(error: BaseException) -> str:
         return cause.strerror or "refused"
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return "its certificate is not trusted here"
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return "no connection in time"
     if isinstance(error, TimeoutError):

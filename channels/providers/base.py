@@ -142,6 +142,8 @@ class Answer:
     truncated: bool = False
     no_answer: NoAnswer | None = None
     detail: str = ""
+    #: NOT_SENT, because nobody this server trusts has signed the host's certificate: no retry mends that.
+    untrusted: bool = False
 
 
 # ---------------------------------------------------------------- what comes out

@@ -190,7 +190,12 @@ def failures(
 
 
 def not_answered(call: Call, answer: Answer) -> list[SendResult] | None:
-    """Results when there is no usable answer: a retry where the request did not leave, else R8. None: there is one."""
+    """Results when there is no usable answer: a retry where the request did not leave, else R8. None: there is one.
+
+    A certificate nobody trusts is trouble of the account: it stays so until somebody does something.
+    """
+    if answer.no_answer is NoAnswer.NOT_SENT and answer.untrusted:
+        return failures(call, FailureClass.AUTH, answer.detail)
     if answer.no_answer is NoAnswer.NOT_SENT:
         return failures(call, FailureClass.TRANSIENT, answer.detail or "not sent")
     if answer.no_answer is not None:

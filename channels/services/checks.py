@@ -50,6 +50,11 @@ _NO_CONNECTION = gettext_noop(
     "The provider could not be reached (%(detail)s). Check the address of the API, the proxy, and whether this server "
     "may go out to the internet."
 )
+_UNTRUSTED = gettext_noop(
+    "This server does not trust the certificate of the provider's host. A provider with a certificate authority of its "
+    "own (MAX: that of the Ministry of Digital Development) needs its file in OUTGOING_CA_BUNDLES; see the provider's "
+    "page. With any other, something on the way pretends to be the provider."
+)
 _NO_ANSWER = gettext_noop("The provider did not answer in time (%(detail)s). Try again in a minute.")
 _NO_BALANCE = gettext_noop("This provider has no question about the balance.")
 _BY_HAND = gettext_noop("This provider takes the address only by hand: paste it in its cabinet.")
@@ -214,7 +219,9 @@ def _ask(calls: Sequence[Call], proxy: str) -> list[Answer]:
     """Run calls one after another in an event loop of their own; a page or a tick asks rarely."""
 
     async def run() -> list[Answer]:
-        async with Seam(allowed_private=settings.OUTGOING_ALLOWED_PRIVATE) as seam:
+        async with Seam(
+            allowed_private=settings.OUTGOING_ALLOWED_PRIVATE, ca_bundles=settings.OUTGOING_CA_BUNDLES
+        ) as seam:
             return [await seam.call(call, proxy=proxy) for call in calls]
 
     return asyncio.run(run())
@@ -224,6 +231,8 @@ def _verdict(report: AccountReport, answer: Answer, adapter: Provider) -> Verdic
     """The adapter's report; where there was no answer at all, our own words say what to check."""
     detail = _clean(answer.detail, adapter)
     if not report.ok and answer.no_answer is not None:
+        if answer.untrusted:
+            return Verdict(False, _UNTRUSTED, {}, detail, FailureClass.AUTH)
         message = _NO_CONNECTION if answer.no_answer is NoAnswer.NOT_SENT else _NO_ANSWER
         return Verdict(False, message, {"detail": detail or "-"}, detail, report.failure)
     params = {name: _clean(str(value), adapter) for name, value in report.params.items()}

@@ -342,7 +342,41 @@ def test_a_server_with_a_certificate_nobody_signed_gets_nothing(own_certificate)
 
     answer, seen = run(main())
     assert answer.no_answer is NoAnswer.NOT_SENT
+    assert answer.untrusted
     assert not any(seen)
+
+
+def test_a_host_s_own_authority_is_believed_for_that_host_and_no_other(own_certificate, tmp_path):
+    """One certificate, good for two names of one server: the bundle of one name says nothing about the other."""
+
+    async def main():
+        async def talk(reader, writer):
+            seen.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(OK)
+            await writer.drain()
+            writer.close()
+
+        seen = []
+        server = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=own_certificate)
+        port = server.sockets[0].getsockname()[1]
+        async with Seam(allowed_private=LOCAL, ca_bundles={"localhost": str(tmp_path / "own.pem")}) as seam:
+            good = await seam.call(post(f"https://localhost:{port}/"))
+            other = await seam.call(post(f"https://127.0.0.1:{port}/"))
+            again = await seam.call(post(f"https://LOCALHOST:{port}/"))
+        return good, other, again, seen
+
+    good, other, again, seen = run(main())
+    assert (good.status, again.status, len(seen)) == (200, 200, 2)
+    assert (other.no_answer, other.untrusted) == (NoAnswer.NOT_SENT, True)
+
+
+def test_a_bundle_replaces_the_system_s_authorities_for_its_host(own_certificate, tmp_path):
+    """Pinned: none of the authorities everybody knows counts for a host that has its own."""
+    assert ssl.create_default_context().cert_store_stats()["x509"] > 1
+    (context,) = Seam(ca_bundles={"max.example": str(tmp_path / "own.pem")})._tls.values()
+    assert context.cert_store_stats()["x509"] == 1
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
 
 
 def test_a_tls_handshake_that_never_ends_costs_the_connect_deadline_and_was_not_sent():
@@ -921,7 +955,10 @@ def own_certificate(tmp_path):
         .serial_number(1)
         .not_valid_before(now - timedelta(minutes=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
     )
     path = tmp_path / "own.pem"

@@ -401,6 +401,7 @@ class Runtime:
         self.database = ThreadPoolExecutor(1, thread_name_prefix="send-db")
         self.seam = Seam(
             allowed_private=settings.OUTGOING_ALLOWED_PRIVATE,
+            ca_bundles=settings.OUTGOING_CA_BUNDLES,
             connect_timeout=settings.SEND_DEADLINE / 3,
             read_timeout=settings.SEND_DEADLINE * 2 / 3,
             total_timeout=settings.SEND_DEADLINE,
