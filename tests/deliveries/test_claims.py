@@ -94,3 +94,25 @@ def test_R15_a_zombies_answer_is_evidence_and_steers_nothing(shop: Shop) -> None
     assert (row.state, row.step, row.has_unknown) == ("waiting", 0, False)
     assert advance.advance_due() == (1, 0), "and it is looked at again"
     assert answer(asleep) >= 0 and Attempt.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_I1_a_zombies_answer_does_not_release_the_call_of_another(shop: Shop) -> None:
+    """It comes while the next step is in flight: only the fence tells the two leases apart."""
+    messenger, sms = shop.messenger(), shop.sms()
+    shop.campaign(shop.chain(messenger, sms, wait=LONG), shop.people(1))
+    launch.launch_due()
+    advance.advance_due()
+    asleep = call_out(messenger)
+    Delivery.objects.update(lease_until=now() - LONG)
+    recover.reap_leases()
+    Attempt.objects.update(called_at=now() - 2 * LONG, failed_at=now() - 2 * LONG)
+    advance.advance_due()
+    awake = call_out(sms)
+    assert len(awake) == 1
+    answer(asleep)
+    row = Delivery.objects.get()
+    assert (row.state, row.step, row.channel_id) == ("leased", 1, sms.pk)
+    answer(awake)
+    assert Delivery.objects.get().state == "waiting"
+    assert set(Attempt.objects.values_list("step", "state")) == {(0, "accepted"), (1, "accepted")}

@@ -12,13 +12,14 @@ from itertools import permutations
 import pytest
 from django.utils.timezone import now
 
+from cascade.vocabulary import FailureClass
 from channels.models import Channel
-from channels.providers.base import CallbackRequest
+from channels.providers.base import CallbackRequest, Failed, StatusReport
 from contacts.models import Contact
 from deliveries import tasks
 from deliveries.management.commands.run_once import run_once
 from deliveries.models import Attempt, Delivery, Receipt
-from deliveries.services import advance, launch, polling, receipts
+from deliveries.services import advance, launch, polling, receipts, reports
 from tests.deliveries.conftest import Shop
 from tests.deliveries.hands import answer, call_out
 from tests.deliveries.live import finished, journal, receive_callbacks, requests_of, run_until, tell
@@ -183,6 +184,23 @@ def test_a_word_nobody_knows_is_noted_and_changes_nothing(sent: Attempt) -> None
     assert "teleported" in receipt.note
     sent.refresh_from_db()
     assert (sent.state, sent.delivered_at) == ("accepted", None)
+
+
+@pytest.mark.django_db
+def test_R8_news_that_says_nothing_settles_no_doubt(shop: Shop) -> None:
+    """Whatever an adapter hands over: without a milestone nobody has said that the message was taken."""
+    sms = shop.sms()
+    shop.campaign(shop.chain(sms, wait=LONG), shop.people(1))
+    launch.launch_due()
+    advance.advance_due()
+    answer(call_out(sms), Failed("", FailureClass.OUTCOME_UNKNOWN))
+    attempt = Attempt.objects.get()
+    news = reports.News()
+    news.add(StatusReport("", "teleported", cost=Decimal("4.80")), now())
+    reports.apply({attempt.pk: news})
+    attempt.refresh_from_db()
+    assert (attempt.state, attempt.failure, attempt.cost) == ("unknown", "outcome_unknown", Decimal("4.80"))
+    assert Delivery.objects.get().has_unknown
 
 
 def test_a_providers_clock_that_runs_ahead_is_set_back_to_ours(sent: Attempt) -> None:
