@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import connection
 
-from cascade.vocabulary import ACCOUNT_TROUBLE, IMPLIES, RANK, FailureClass, Milestone, Reason
+from cascade.vocabulary import ACCOUNT_TROUBLE, IMPLIES, RANK, FailureClass, Milestone, Outcome, Reason
 from channels.providers.base import StatusReport
 from channels.services.health import note_results, open_breaker
 from contacts.models import Reachability
@@ -219,10 +219,13 @@ UPDATE deliveries_delivery d SET has_unknown = false
 WHERE d.id = ANY(%s::bigint[]) AND d.has_unknown AND NOT EXISTS (
     SELECT 1 FROM deliveries_attempt a WHERE a.delivery_id = d.id AND a.state = 'unknown')
 """
+#: Ends without a success: that a message arrived after all makes them one (4a), as it would have done had it been told
+#: in time (I10).
+_GIVEN_UP = frozenset({Outcome.EXHAUSTED.value, Outcome.EXPIRED.value})
 _UPGRADE = """
 UPDATE deliveries_delivery SET outcome = 'reached', outcome_step = %s, outcome_milestone = %s,
     outcome_reason = 'late_receipt'
-WHERE id = %s AND state = 'final' AND outcome = 'exhausted'
+WHERE id = %s AND state = 'final' AND outcome IN ('exhausted', 'expired')
 """
 
 
@@ -339,11 +342,11 @@ def _note_late(news: dict[int, News], known: dict[int, _Known]) -> None:
     with connection.cursor() as cursor:
         for one in late:
             best = max(news[one.id].moments, key=RANK.__getitem__)
-            if one.step < one.delivery_step or one.outcome == "exhausted":
+            if one.step < one.delivery_step or one.outcome in _GIVEN_UP:
                 lines.append(
                     Line(one.delivery_id, TimelineEvent.Kind.LATE, one.step, Reason.LATE_RECEIPT, {"milestone": best})
                 )
-            if one.outcome == "exhausted":
+            if one.outcome in _GIVEN_UP:
                 cursor.execute(_UPGRADE, [one.step, str(best), one.delivery_id])
     write_lines(lines)
     _flag_doubles([one for one in known.values() if one.step < one.delivery_step])

@@ -55,6 +55,35 @@ def send_one(channel: Channel) -> Attempt:
     return Attempt.objects.get(channel=channel)
 
 
+@pytest.mark.parametrize("deadline", [None, timedelta(seconds=-1)], ids=["exhausted", "expired"])
+def test_I10_what_arrives_after_the_walk_gave_up_is_reached_all_the_same(
+    shop: Shop, db: None, deadline: timedelta | None
+) -> None:
+    """Told in time it would have been `reached`; the order in which we hear of things must not matter."""
+    messenger = shop.messenger(charged_on="delivered", price=Decimal("2.60"))
+    # With a deadline one more step is owed, and its time is over.
+    chain = shop.chain(messenger, wait=LONG) if deadline is None else shop.chain(messenger, shop.sms(), wait=LONG)
+    campaign = shop.campaign(chain, shop.people(1))
+    attempt = send_one(messenger)
+    if deadline is not None:
+        Delivery.objects.update(not_after=now() + deadline)
+    receipts.store(messenger.pk, status(attempt, "failed"))
+    receipts.process()
+    advance.advance_due()
+    gave_up = Delivery.objects.get().outcome
+    assert gave_up == ("exhausted" if deadline is None else "expired")
+    receipts.store(messenger.pk, status(attempt, "delivered"))
+    receipts.process()
+    delivery = Delivery.objects.get()
+    assert (delivery.outcome, delivery.outcome_milestone, delivery.outcome_reason) == (
+        "reached",
+        "delivered",
+        "late_receipt",
+    )
+    assert Attempt.objects.get().cost == Decimal("2.60")
+    assert campaign.pk
+
+
 def test_R5_every_order_of_three_reports_gives_one_state(sent: Attempt) -> None:
     """delivered, read and a failure in all orders, each twice, one callback at a time."""
     before = {
