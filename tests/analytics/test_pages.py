@@ -146,7 +146,7 @@ def test_everybody_is_found_by_pages_filters_and_search(admin_client: Client) ->
     # Nonsense in the address asks for nothing.
     for asked in ({"step": "-1"}, {"step": "٣"}, {"outcome": "'"}, {"reason": "x"}, {"after": "c" + "9" * 30}):
         assert count(**asked) == 50, asked
-    assert count(who="\x00") in (0, 50)
+    assert admin_client.get(url("page", campaign), {"who": "\x00"}).status_code == 400
 
 
 @pytest.mark.parametrize("status", CampaignStatus)
