@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 #: Calls in flight in one child, and how long each may take: small, so that the figures are about faults, not patience.
 IN_FLIGHT = 16
-DEADLINE = 6
+DEADLINE = 5
 #: How long the provider thinks about each send: something must be in flight when a worker dies.
 LATENCY = 0.3
 BETWEEN_KILLS = (0.3, 0.8)
 #: The first step still waits when the lease of a killed worker has run out: a message in doubt could be repeated.
-WAITS = {"green": timedelta(seconds=25), "telegram": timedelta(seconds=3), "smsc": timedelta(seconds=5)}
+WAITS = {"green": timedelta(seconds=22), "telegram": timedelta(seconds=3), "smsc": timedelta(seconds=5)}
 
 #: Who does what, of twenty people: name, how many, and the behaviour in each channel (None: is never asked).
 _REPLIES = {"steps": [{"after": 0.5, "status": "reply", "text": "Спасибо"}]}
@@ -185,8 +185,8 @@ class Soak:
         from tests.deliveries.shop import Shop
 
         shop = Shop(emulator)
-        # The first channel's pace spreads the campaign over the time of the faults.
-        rate = max(5.0, self.options.recipients / (self.options.seconds * 0.8))
+        # The first channel's pace spreads the campaign over the time of the faults, and lets it catch up.
+        rate = max(5.0, self.options.recipients / (self.options.seconds * 0.5))
         messenger, bot, sms = shop.messenger(rate=rate), shop.bot(), shop.sms()
         for channel in (messenger, bot, sms):
             receive_callbacks(shop, web, channel)
