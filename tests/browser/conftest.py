@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connections
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.site import LOGIN, PASSWORD, SIZES, Site
@@ -17,7 +18,7 @@ from tests.plugins.processes import Processes
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
+def chromium(django_db_setup: None) -> Iterator[Browser]:
     """The system's Chromium. Per module and not per session: while Playwright runs, its event loop counts as running in
     this thread, and a later test of the same process could start none of its own."""
     path = os.environ.get("CASCADE_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -26,11 +27,15 @@ def chromium() -> Iterator[Browser]:
     allowed = os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE")
     # The same loop makes Django believe that it is called from asynchronous code; nothing here awaits.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    # And inside the loop it opens connections of its own. What was left open outside would be a stranger's session to
+    # the tests that wait until they are alone in the database.
+    connections.close_all()
     with sync_playwright() as playwright:
         # Root has no sandbox; the pages are our own.
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
         yield browser
         browser.close()
+        connections.close_all()
     if allowed is None:
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
