@@ -294,6 +294,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             "title": _("New channel: %(provider)s") % {"provider": _(provider_class(slug).title)},
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
+            "card": provider_card(slug, provider_class(slug).capabilities),
         }
         return super().add_view(request, form_url, {**extra, **(extra_context or {})})
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.utils.formats import number_format
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -236,6 +237,8 @@ def _verdict(report: AccountReport, answer: Answer, adapter: Provider) -> Verdic
         message = _NO_CONNECTION if answer.no_answer is NoAnswer.NOT_SENT else _NO_ANSWER
         return Verdict(False, message, {"detail": detail or "-"}, detail, report.failure)
     params = {name: _clean(str(value), adapter) for name, value in report.params.items()}
+    if report.balance is not None and "balance" in params:
+        params["balance"] = number_format(report.balance, force_grouping=True)
     return Verdict(report.ok, report.message, params, detail, report.failure)
 
 

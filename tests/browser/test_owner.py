@@ -105,7 +105,7 @@ def connect_sms(site: Site) -> None:
     site.fill("base_url", f"{site.emulator}/smsc")
     site.save()
     site.at(r"/channel/\d+/change/")  # it has checked the connection by itself meanwhile
-    site.sees("1000000")  # the emulator's balance
+    site.sees("Баланс: 1\u00a0000\u00a0000,00")  # the emulator's
     site.look("channel-checked")
     site.press("form[action$='/check/'] button")  # and does so again when asked
     site.press("a[href$='/test/']")

@@ -66,7 +66,10 @@ document.addEventListener("DOMContentLoaded", () => {
     if (!text.value.trim()) { out.replaceChildren(); count.replaceChildren(); return; }
     const body = { kind: kinds.value, link: value("id_link") };
     for (const field of ["text", "subject", "button"]) body[field] = source(kinds.value, field).value;
-    source(kinds.value, "text").after(count);
+    const area = source(kinds.value, "text");
+    area.after(count);
+    // What was wrong when the page was saved is being answered anew: twice the same words, or old ones, would confuse.
+    area.closest(".field-line")?.querySelector(".errorlist")?.parentElement.remove();
     try {
       const response = await fetch(box.dataset.url, {
         method: "POST",
