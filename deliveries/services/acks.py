@@ -33,6 +33,7 @@ def acknowledge(channel_id: int, requests: Sequence[CallbackRequest]) -> int:
         logger.warning("callbacks of channel %s are not acknowledged: %s", channel_id, error)
         return 0
     except Exception:
+        # Whatever an adapter trips over in a stranger's callback: a courtesy must not stop the inbox behind it.
         logger.exception("adapter of channel %s cannot acknowledge", channel_id)
         return 0
     if calls:
