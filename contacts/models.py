@@ -167,6 +167,9 @@ class ContactAddress(models.Model):
     #: below channels and do not know them.
     channel_id = models.BigIntegerField(_("channel"), db_index=True)
     value = models.CharField(_("address"), max_length=200)
+    #: The phone this address was found for, "" where the person brought it themselves: with another phone on the card
+    #: it is somebody else's.
+    found_for = models.CharField(max_length=16, blank=True, default="", editable=False)
     created_at = models.DateTimeField(default=now, editable=False)
 
     class Meta:

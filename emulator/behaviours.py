@@ -87,6 +87,7 @@ BY_NAME: Final = {behaviour.name: behaviour for behaviour in _ALL} | {
         Behaviour("expired", steps=(Step(0.3, "expired"),)),
         Behaviour("not_registered", steps=(Step(0.1, "not_registered"),)),
         Behaviour("blocked", "blocked"),
+        Behaviour("not_there", "refused"),  # said to a registration check already, where the wire has one
         Behaviour("button", steps=(*DELIVERED, Step(0.4, "button"))),
         Behaviour("block", steps=(*DELIVERED, Step(0.4, "block"))),
         Behaviour("one_click", steps=(Step(0.4, "one_click"),)),

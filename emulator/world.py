@@ -350,7 +350,7 @@ class World:
         number = next(self._ids)
         if provider == "smsc" and one.ref:
             return one.ref
-        if provider == "green":
+        if provider.startswith("green"):
             return f"3EB0{number:016X}"
         if provider == "sms_ru":
             return f"000000-{10_000_000 + number}"

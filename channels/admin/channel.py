@@ -256,7 +256,7 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         fields = config_fields(slug)
         own = [PREFIX + one.name for one in fields if not one.metadata.get("rare")]
         rare = [PREFIX + one.name for one in fields if one.metadata.get("rare")]
-        check = ("check_registration",) if capabilities.check else ()
+        check = ("check_registration",) if capabilities.check and not capabilities.resolves else ()
         return [
             (None, {"fields": ("name", "enabled")}),
             (_("Account at the provider"), {"fields": own}),

@@ -328,6 +328,9 @@ class Capabilities:
     #: The provider takes messages while it cannot send them on, and sends them hours later: whether it can is asked
     #: once a minute, and nothing is sent while it cannot.
     takes_while_offline: bool = False
+    #: The address is a phone, and messages go to an id of the channel's own that build_check() finds for it: it is
+    #: asked before the first message to a person, remembered for a month, and what build_send() gets as address.
+    resolves: bool = False
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True
@@ -433,6 +436,11 @@ class Provider(ABC):
     def read_check(self, call: Call, answer: Answer) -> list[AddressChange]:
         """What is known now; trouble of the account gives nothing (nobody is written off by it)."""
         return []
+
+    def read_unresolved(self, call: Call, answer: Answer) -> Failed:
+        """Why a check has found no id and said no "no" either, where nothing can be sent without (capabilities.resolves).
+        Never OUTCOME_UNKNOWN: nothing was sent."""
+        raise NotImplementedError(f"{self.slug} sends without a check")
 
     def build_recall(self, message: SentMessage) -> Call | None:
         """Take an undelivered message back; None where the wire cannot."""

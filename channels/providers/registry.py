@@ -13,8 +13,10 @@ _MODULES = {
     "sms_ru": "channels.providers.sms_ru:SmsRu",
     "stream_telecom": "channels.providers.stream_telecom:StreamTelecom",
     "exolve": "channels.providers.exolve:Exolve",
+    "green_api_max": "channels.providers.green_api_max:GreenApiMax",
     "max_bot": "channels.providers.max_bot:MaxBot",
     "telegram_bot": "channels.providers.telegram_bot:TelegramBot",
+    "green_api_telegram": "channels.providers.green_api_telegram:GreenApiTelegram",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "smtp": "channels.providers.smtp:Smtp",
 }

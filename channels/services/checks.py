@@ -70,6 +70,11 @@ _UNKNOWN = gettext_noop(
 )
 _REFUSED = gettext_noop("The provider refused the message: %(detail)s")
 _REFUSED_SILENTLY = gettext_noop("The provider refused the message and did not say why.")
+_NOT_THERE = gettext_noop("Nobody can be found here by this phone. Nothing was sent.")
+_NOT_FOUND_OUT = gettext_noop(
+    "The provider did not say whose phone this is (%(detail)s). Nothing was sent. Try again in a few minutes."
+)
+_NO_SUCH_NUMBERS = gettext_noop("This channel does not take numbers of this country. Nothing was sent.")
 _BUSY = gettext_noop("This channel is sending at its full rate now. Try again in %(seconds)s s.")
 _BAD_PHONE = gettext_noop("This phone cannot be used: %(reason)s")
 _BAD_EMAIL = gettext_noop("This is not an e-mail address.")
@@ -165,6 +170,11 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     checked = check_address(adapter.capabilities.address, address)
     if isinstance(checked, Verdict):
         return checked
+    if adapter.capabilities.resolves:
+        found = _find_address(adapter, checked, proxy)
+        if isinstance(found, Verdict):
+            return found
+        checked = found
     slots = pace.reserve_slots(channel.pk, 1)
     if not slots.count:
         return Verdict(False, _BUSY, {"seconds": round(slots.delay) or 1})
@@ -196,6 +206,20 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     if not detail:
         return Verdict(False, _REFUSED_SILENTLY, {}, "", result.failure)
     return Verdict(False, _REFUSED, {"detail": detail}, detail, result.failure)
+
+
+def _find_address(adapter: Provider, phone: str, proxy: str) -> str | Verdict:
+    """The channel's own id for a phone, or why there is none."""
+    calls = adapter.build_check([phone])
+    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
+        for change in adapter.read_check(call, answer):
+            return change.resolved or Verdict(False, _NOT_THERE, {}, "", FailureClass.RECIPIENT_PERMANENT)
+        failed = adapter.read_unresolved(call, answer)
+        detail = _clean(failed.detail, adapter)
+        if failed.failure in ACCOUNT_TROUBLE:
+            return Verdict(False, health.ADVICE[failed.failure.value].what, {}, detail, failed.failure)
+        return Verdict(False, _NOT_FOUND_OUT, {"detail": detail or "-"}, detail, failed.failure)
+    return Verdict(False, _NO_SUCH_NUMBERS, {}, "", FailureClass.RECIPIENT_PERMANENT)
 
 
 def check_address(kind: AddressKind, address: str) -> str | Verdict:

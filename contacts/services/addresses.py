@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from collections.abc import Sequence
 
-from contacts.models import Contact, ContactAddress
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils.timezone import now
+
+from contacts.models import Contact, ContactAddress, Reachability
 from contacts.services import merge, suppressions
+from contacts.services.reachability import BELIEVED_FOR
 
 
 @transaction.atomic
-def attach(contact_id: int, channel_id: int, value: str) -> ContactAddress:
-    """Make `value` the contact's address in this channel.
+def attach(contact_id: int, channel_id: int, value: str, *, found_for: str = "") -> ContactAddress:
+    """Make `value` the contact's address in this channel; `found_for`: the phone a channel found it for.
 
     Whoever shows up with a chat owns it: when it hangs on another card that has no phone and no e-mail (the bot made
     it when the stranger first wrote), that card is merged into this one; from a full card the chat is moved.
@@ -25,10 +30,24 @@ def attach(contact_id: int, channel_id: int, value: str) -> ContactAddress:
         else:
             merge.merge(keep_id=contact_id, drop_id=held.contact_id)
     address, _ = ContactAddress.objects.update_or_create(
-        contact_id=contact_id, channel_id=channel_id, defaults={"value": value}
+        contact_id=contact_id,
+        channel_id=channel_id,
+        defaults={"value": value, "found_for": found_for, "created_at": now()},
     )
     suppressions.refresh_cards([contact_id])
     return address
+
+
+def found_addresses(contact_ids: Sequence[int], channel_id: int) -> dict[tuple[int, str], str]:
+    """Addresses a channel has found for phones and that are still believed: (contact, phone) -> address."""
+    rows = ContactAddress.objects.filter(
+        contact_id__in=contact_ids,
+        channel_id=channel_id,
+        created_at__gt=Now() - BELIEVED_FOR[Reachability.State.REACHABLE],
+    ).exclude(found_for="")
+    return {
+        (contact_id, phone): value for contact_id, phone, value in rows.values_list("contact_id", "found_for", "value")
+    }
 
 
 @transaction.atomic

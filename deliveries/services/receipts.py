@@ -236,7 +236,7 @@ def _state_of(change: AddressChange) -> str:
 def _contact_of(channel_id: int, address: str, adapter: Provider) -> Contact | None:
     """Whose address this is, by what this channel's addresses are."""
     kind = adapter.capabilities.address
-    if kind is AddressKind.PHONE:
+    if kind is AddressKind.PHONE and not adapter.capabilities.resolves:
         digits = "".join(c for c in address if c.isdigit())
         return Contact.objects.filter(phone=f"+{digits}").first()
     if kind is AddressKind.EMAIL:

@@ -1,7 +1,8 @@
 """GREEN-API (WhatsApp) as the fact sheet of 2026-11-22 and corrections A2-A5 tell it, mounted at /green.
 
 Account states by their own names: authorized (ok), notAuthorized (sends are taken and wait, as on the real queue),
-starting, expired, deleted, yellowCard, blocked; `unauthorized` is a wrong token.
+starting, expired, deleted, yellowCard, blocked; `unauthorized` is a wrong token, `checks_limited` the messenger's limit of
+checks. MAX and Telegram through the same gateway: green_api_max.py, green_api_telegram.py.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ STATUSES = {
 
 class Green(HttpProvider):
     name = "green"
+    max_text = 20_000
+    type_instance = "whatsapp"
 
     def __init__(self, world: Any) -> None:
         super().__init__(world)
@@ -41,7 +44,7 @@ class Green(HttpProvider):
         self._queues.clear()
 
     def handle(self, request: Request, path: str) -> None:
-        pieces = path.split("/")
+        pieces = path.removeprefix("/v3").split("/")
         if len(pieces) < 4 or not pieces[1].startswith("waInstance"):
             self.world.other(self.name, "unknown path", request)
             request.reply(404, b"<html><head><title>404 Not Found</title></head></html>", "text/html")
@@ -61,14 +64,25 @@ class Green(HttpProvider):
             else:
                 handler(request, account, body)
 
+    # --- people
+
+    def chat(self, recipient: str) -> str:
+        """The chatId of a person, who is called by phone everywhere else in here."""
+        return f"{recipient}@c.us"
+
+    def recipient(self, chat: str) -> str:
+        """The person of a chatId, "" for none."""
+        return plain(chat) if chat.endswith(("@c.us", "@g.us")) else ""
+
     # --- sending
 
     def _send(self, request: Request, account: Account, body: dict[str, Any]) -> None:
         chat, text = body.get("chatId"), body.get("message")
-        if not isinstance(chat, str) or not chat.endswith(("@c.us", "@g.us")):
+        recipient = self.recipient(chat) if isinstance(chat, str) else ""
+        if not recipient:
             self._invalid(request, "'chatId' must be one of the following formats: phone_number@c.us or group_id@g.us")
-        elif not isinstance(text, str) or not text or len(text) > 20_000:
-            self._invalid(request, "'message' length must be between 1 and 20000 characters")
+        elif not isinstance(text, str) or not text or len(text) > self.max_text:
+            self._invalid(request, f"'message' length must be between 1 and {self.max_text} characters")
         elif account.state in {"starting", "expired", "deleted"}:
             self.world.other(self.name, f"sendMessage while {account.state}", request)
             words = {
@@ -78,7 +92,7 @@ class Green(HttpProvider):
             }
             request.reply(400, words[account.state].encode(), "text/plain")
         else:
-            self.world.take(request, self, account, [Wanted(plain(chat), text)])
+            self.world.take(request, self, account, [Wanted(recipient, text)])
 
     def _invalid(self, request: Request, details: str) -> None:
         self.world.other(self.name, "sendMessage refused", request)
@@ -88,7 +102,7 @@ class Green(HttpProvider):
         return as_json({"idMessage": messages[0].id})
 
     def refusal(self, sending: Sending, answer: str) -> Reply:
-        path = sending.request.path.removeprefix("/green")
+        path = sending.request.path.removeprefix(f"/{self.name}")
         if answer == "error_500":
             error = {"timestamp": int(time.time()), "path": path, "status": 500, "error": "Internal Server Error"}
             return Reply(json.dumps(error).encode(), 500)
@@ -108,23 +122,33 @@ class Green(HttpProvider):
     # --- other methods
 
     def _do_getStateInstance(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
-        request.reply_json({"stateInstance": "authorized" if account.state == "ok" else account.state})
+        works = account.state in {"ok", "checks_limited"}
+        request.reply_json({"stateInstance": "authorized" if works else account.state})
 
     def _do_checkWhatsapp(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
+        phone = self.checkable(request, account, body)
+        if phone:
+            behaviour, _ = self.world.behaviour(self.name, phone)
+            request.reply_json({"existsWhatsapp": behaviour.name not in {"not_registered", "refused", "not_there"}})
+
+    def checkable(self, request: Request, account: Account, body: dict[str, Any]) -> str:
+        """The phone a check asks about; "" where it was answered with the account's or the number's trouble."""
         if account.state == "no_balance":
-            quota = {"invokeStatus": {"method": "checkWhatsapp", "used": 100, "total": 100, "status": "QUOTE_EXCEEDED"}}
+            quota = {"invokeStatus": {"method": "check", "used": 100, "total": 100, "status": "QUOTE_EXCEEDED"}}
             request.reply_json(quota, 466)
+        elif account.state == "checks_limited":
+            request.reply_json({"status": False, "reason": "User get contact info limit reached"})
         elif account.state not in {"ok", "authorized"}:
             # Correction A2: HTTP 200, and no word about the number.
             request.reply_json({"status": False, "reason": "instance is starting or not authorized"})
         elif not isinstance(body.get("phoneNumber"), int) or not 10**9 < body["phoneNumber"] < 10**16:
             request.reply(400, b"bad phone number", "text/plain")
         else:
-            behaviour, _ = self.world.behaviour(self.name, str(body["phoneNumber"]))
-            request.reply_json({"existsWhatsapp": behaviour.name not in {"not_registered", "refused"}})
+            return str(body["phoneNumber"])
+        return ""
 
     def _do_getMessage(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
-        message = self.world.find(self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
+        message = self.world.find(self.name, str(body.get("idMessage")), self.recipient(str(body.get("chatId"))))
         if message is None:
             request.reply(400, b"message not found", "text/plain")
             return
@@ -132,14 +156,14 @@ class Green(HttpProvider):
             "type": "outgoing",
             "idMessage": message.id,
             "timestamp": int(time.time()),
-            "chatId": f"{message.recipient}@c.us",
+            "chatId": self.chat(message.recipient),
         }
         if message.history:
             answer["statusMessage"] = STATUSES[message.status]
         request.reply_json(answer)
 
     def _do_deleteMessage(self, request: Request, account: Account, body: dict[str, Any]) -> None:  # noqa: N802
-        key = (self.name, str(body.get("idMessage")), plain(str(body.get("chatId"))))
+        key = (self.name, str(body.get("idMessage")), self.recipient(str(body.get("chatId"))))
         message = self.world.messages.get(key)
         if message is None:
             request.reply(400, b"message not found", "text/plain")
@@ -171,7 +195,7 @@ class Green(HttpProvider):
             message.account,
             {
                 "typeWebhook": "outgoingMessageStatus",
-                "chatId": f"{message.recipient}@c.us",
+                "chatId": self.chat(message.recipient),
                 "timestamp": int(time.time()),
                 "idMessage": message.id,
                 "status": STATUSES[status],
@@ -188,8 +212,8 @@ class Green(HttpProvider):
                 "timestamp": int(time.time()),
                 "idMessage": f"IN{next(self._inbound_ids):018X}",
                 "senderData": {
-                    "chatId": f"{recipient}@c.us",
-                    "sender": f"{recipient}@c.us",
+                    "chatId": self.chat(recipient),
+                    "sender": self.chat(recipient),
                     "senderName": "Person",
                 },
                 "messageData": data,
@@ -197,7 +221,7 @@ class Green(HttpProvider):
         )
 
     def _webhook(self, account: Account, body: dict[str, Any]) -> Hook | None:
-        instance = {"idInstance": account.name, "wid": "79000000000@c.us", "typeInstance": "whatsapp"}
+        instance = {"idInstance": account.name, "wid": "79000000000@c.us", "typeInstance": self.type_instance}
         body = {**body, "instanceData": instance}
         if not account.callback_url:
             self._queues[account.name].append({"receiptId": next(self._receipts), "body": body})

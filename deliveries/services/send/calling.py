@@ -31,6 +31,7 @@ from cascade.windows import next_open_moment
 from channels.providers.base import Button, Capabilities, OutgoingMessage, SentMessage
 from contacts.models import ConsentState, ContactAddress, Reachability, SuppressionScope
 from contacts.selectors import as_variables
+from contacts.services.addresses import found_addresses
 from deliveries.models import MarketingTouch
 from deliveries.services.decisions import (
     load_attempts,
@@ -68,8 +69,10 @@ class Outgoing:
     zone: str
     #: An earlier step's message that was never delivered: taken back before this one leaves (R7).
     recall: tuple[int, SentMessage] | None = None
-    #: Ask first whether the person is registered (no cached answer).
+    #: Ask first whether the person is registered (no cached answer), or which id of the channel's own is theirs.
     check: bool = False
+    #: The phone the message's address was found for on the way; "" where it was known or is the phone itself.
+    found_for: str = ""
 
 
 @dataclass(slots=True)
@@ -118,6 +121,8 @@ class _Desk:
     cards: dict[int, _Card]
     statuses: dict[int, str]
     own_addresses: dict[int, str]
+    #: (contact, phone) -> the channel's own id for it, where it sends by such (Capabilities.resolves).
+    found_addresses: dict[tuple[int, str], str]
     touches: dict[int, list[datetime]]
     touched: set[int]
     caps: list[tuple[int, timedelta]]
@@ -175,7 +180,7 @@ def call(
         rows, now = _lock(by_id)
         if not rows or now is None:
             return
-        desk = _open_desk([row.facts for row in rows], channel_id, now)
+        desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=capabilities.resolves)
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
         released: list[int] = []
         drafts: list[_Draft] = []
@@ -199,7 +204,8 @@ def call(
                 drafts.append(draft)
                 if desk.caps and row.id not in desk.touched and row.contact_id is not None:
                     desk.touches[row.contact_id].append(desk.now)
-        _write_attempts(drafts, by_id, desk, result, channel_id, ask_first=ask_first)
+        # What a channel resolves it has asked for already: a found address is a registered one.
+        _write_attempts(drafts, by_id, desk, result, channel_id, ask_first=ask_first and not capabilities.resolves)
         _release(released)
         _refuse(refused, desk)
 
@@ -224,7 +230,7 @@ def _json(value: Any) -> Any:
     return value
 
 
-def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime) -> _Desk:
+def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *, resolves: bool) -> _Desk:
     plans = {plan_id: frozen_plan(plan_id) for plan_id in {row.plan_id for row in rows}}
     contact_ids = sorted({row.contact_id for row in rows if row.contact_id is not None})
     campaign_ids = sorted({row.campaign_id for row in rows if row.campaign_id is not None})
@@ -249,6 +255,7 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime) ->
     if any(t.by_address and t.channel_id == channel_id for plan in plans.values() for t in plan.terms):
         addresses = ContactAddress.objects.filter(contact_id__in=contact_ids, channel_id=channel_id)
         own = dict(addresses.values_list("contact_id", "value"))
+    found = found_addresses(contact_ids, channel_id) if resolves else {}
     touches: dict[int, list[datetime]] = defaultdict(list)
     touched: set[int] = set()
     if caps:
@@ -256,7 +263,7 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime) ->
         for delivery_id, contact_id, at in recent.values_list("delivery_id", "contact_id", "at"):
             touches[contact_id].append(at)
             touched.add(delivery_id)
-    return _Desk(now, plans, cards, statuses, own, touches, touched, caps, spends)
+    return _Desk(now, plans, cards, statuses, own, found, touches, touched, caps, spends)
 
 
 def _gate(row: DeliveryFacts, frozen: FrozenPlan, desk: _Desk) -> Reason | None:
@@ -309,6 +316,8 @@ class _Draft:
     parts: int
     price: Decimal
     consent_id: int | None
+    #: The address is not the one to send to yet.
+    asks: bool
 
 
 def _draft(
@@ -330,6 +339,7 @@ def _draft(
     )
     if not address:
         return Reason.NO_ADDRESS
+    address = desk.found_addresses.get((row.contact_id, address), address)
     ref = secrets.token_urlsafe(16)
     marketing = frozen.plan.purpose is Purpose.MARKETING
     unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
@@ -358,7 +368,8 @@ def _draft(
         unsubscribe_url=unsubscribe if terms.kind is ChannelKind.EMAIL else "",
     )
     consent_id = card.consent_id if marketing else None
-    return _Draft(row, ours.tries + 1, frozen, terms, message, parts, terms.price * parts, consent_id)
+    asks = capabilities.resolves and address == card.phone
+    return _Draft(row, ours.tries + 1, frozen, terms, message, parts, terms.price * parts, consent_id, asks)
 
 
 def _variables(card: _Card) -> dict[str, str]:
@@ -436,7 +447,7 @@ def _write_attempts(
                 wait=claims[draft.row.id].wait,
                 zone=desk.zone_of(draft.row, draft.frozen),
                 recall=recalls.get(draft.row.id),
-                check=ask_first and draft.row.contact_id not in known,
+                check=draft.asks or (ask_first and draft.row.contact_id not in known),
             )
         )
 

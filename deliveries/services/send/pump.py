@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from campaigns.services.lifecycle import pause
 from cascade.vocabulary import FailureClass, Reason
 from channels.models import Channel
-from channels.providers.base import AddressState, Call, Failed, NoAnswer, OutgoingMessage, Provider, SendResult
+from channels.providers.base import AddressChange, AddressState, Call, Failed, OutgoingMessage, Provider, SendResult
 from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels, open_breaker
 from channels.services.pace import pauses, slow_down
@@ -258,11 +258,17 @@ class Pump:
             recalled = registered = False
             if len(items) == 1:
                 recalled = await self._recall(items[0])
-                answer = await self._ask(wire, items[0])
-                if answer in {AddressState.NOT_REGISTERED, AddressState.INVALID}:
+                found = await self._ask(wire, items[0])
+                if isinstance(found, Failed):
+                    await self._obey(wire.channel_id, [found])
+                    self._finish(items, [found], recalled=recalled)
+                    return
+                if found is not None and found.state in {AddressState.NOT_REGISTERED, AddressState.INVALID}:
                     self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
                     return
-                registered = answer is AddressState.REACHABLE
+                registered = found is not None and found.state is AddressState.REACHABLE
+                if found is not None and wire.provider.capabilities.resolves:
+                    items = [_addressed(items[0], found.resolved)]
             if asyncio.get_running_loop().time() - leased_at > LATEST_START.total_seconds():
                 self._finish(items, [_too_late(item.message) for item in items], recalled=recalled)
                 return
@@ -338,17 +344,23 @@ class Pump:
             return False
         return wire.provider.read_recall(request, await self.seam.call(request, proxy=wire.proxy))
 
-    async def _ask(self, wire: _Wire, item: Outgoing) -> AddressState | None:
-        """Whether the person is registered, where the owner wants to know first. No answer: send anyway."""
-        if not item.check or not wire.provider.capabilities.check:
+    async def _ask(self, wire: _Wire, item: Outgoing) -> AddressChange | Failed | None:
+        """Whether the person is registered, where the owner wants to know first, and by which id of the channel's own.
+        No answer: send anyway; where the id is needed, why there is none."""
+        facts, message = wire.provider.capabilities, item.message
+        if not item.check or not facts.check:
             return None
-        for request in wire.provider.build_check([item.message.address]):
+        failed = None
+        for request in wire.provider.build_check([message.address]):
             answer = await self.seam.call(request, proxy=wire.proxy)
-            if answer.no_answer is NoAnswer.MAYBE_SENT:
-                continue
             for change in wire.provider.read_check(request, answer):
-                return change.state
-        return None
+                return change
+            if facts.resolves:
+                failed = replace(wire.provider.read_unresolved(request, answer), ref=message.ref)
+        if facts.resolves and failed is None:
+            refused = Reason.RECIPIENT_REFUSED
+            failed = Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, refused, "this channel takes no such number")
+        return failed
 
     def _finish(
         self,
@@ -370,6 +382,11 @@ class Pump:
 
 def _not_registered(message: OutgoingMessage) -> Failed:
     return Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED, "registration check")
+
+
+def _addressed(item: Outgoing, address: str) -> Outgoing:
+    """The same message to the channel's own id for the phone it was for."""
+    return replace(item, message=replace(item.message, address=address), found_for=item.message.address)
 
 
 def _held_back(ref: str, left: timedelta) -> Failed:

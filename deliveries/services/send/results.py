@@ -7,6 +7,7 @@ The whole transaction may be repeated after a lost commit: the second time it fi
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from cascade.machine import settle
 from cascade.vocabulary import ACCOUNT_TROUBLE, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers.base import Accepted, SendResult
 from channels.services.health import note_results
+from contacts.models import Contact
+from contacts.services.addresses import attach
 from contacts.services.reachability import Learned, learn
 from deliveries.models import TimelineEvent
 from deliveries.services.decisions import Line, database_now, load_attempts, write_lines
@@ -59,7 +62,7 @@ _RECORD = f"""
 UPDATE deliveries_attempt a SET
     state = CASE WHEN v.state = 'accepted' AND {_REFUSED} AND a.delivered_at IS NULL THEN 'failed'
                  WHEN {_PROVED} THEN 'accepted' ELSE v.state END,
-    provider_message_id = v.provider_message_id,
+    provider_message_id = v.provider_message_id, address = v.address,
     accepted_at = CASE WHEN v.state = 'accepted' THEN coalesce(a.accepted_at, now()) ELSE a.accepted_at END,
     sent_at = CASE WHEN v.sent THEN coalesce(a.sent_at, now()) ELSE a.sent_at END,
     failed_at = CASE WHEN {_REFUSED} OR v.state = 'accepted' THEN a.failed_at ELSE now() END,
@@ -72,8 +75,8 @@ UPDATE deliveries_attempt a SET
                 THEN coalesce(v.cost, a.price) ELSE a.cost END,
     next_poll_at = v.next_poll_at
 FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-            %s::numeric[], %s::timestamptz[])
-    AS v(id, state, provider_message_id, sent, failure, reason, detail, retry_at, cost, next_poll_at)
+            %s::numeric[], %s::timestamptz[], %s::text[])
+    AS v(id, state, provider_message_id, sent, failure, reason, detail, retry_at, cost, next_poll_at, address)
 WHERE a.id = v.id AND a.state IN ('calling', 'unknown')
 RETURNING {", ".join("a." + name for name in AttemptFacts._fields)}
 """  # noqa: S608 - constant columns
@@ -110,9 +113,20 @@ def record(done: Sequence[Done]) -> int:
         # The provider gave one id to two messages (P15): both keep their evidence, matched by our own reference.
         with transaction.atomic():
             due_now = _record(done, _without_repeated(done, ids))
+    _keep_addresses(done)
     _tell_channels(done)
     _tell_campaigns(done)
     return due_now
+
+
+def _keep_addresses(done: Sequence[Done]) -> None:
+    """Remember the ids that were found for phones. In transactions of their own (the stop-list's lock comes first in
+    each): losing one costs one question more."""
+    for one in done:
+        contact_id = one.item.row.contact_id
+        if one.item.found_for and contact_id is not None:
+            with contextlib.suppress(Contact.DoesNotExist):
+                attach(contact_id, one.item.terms.channel_id, one.item.message.address, found_for=one.item.found_for)
 
 
 def _record(done: Sequence[Done], provider_ids: Sequence[str]) -> int:
@@ -187,6 +201,7 @@ def _update_attempts(done: Sequence[Done], ids: Sequence[str], now: datetime) ->
                 retries,
                 costs,
                 polls,
+                [one.item.message.address for one in done],
             ],
         )
         return {row[0]: AttemptFacts._make(row) for row in cursor.fetchall()}

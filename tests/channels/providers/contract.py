@@ -143,6 +143,8 @@ class ProviderContract:
     secrets: ClassVar[tuple[str, ...]]
     address: ClassVar[str] = "+79120000000"
     other_address: ClassVar[str] = "+79120000099"
+    #: What a registration check asks about, where it is not the address (Capabilities.resolves).
+    phone: ClassVar[str] = ""
     #: Callbacks have a secret of some kind (SMTP has no callbacks).
     has_callbacks: ClassVar[bool] = True
     #: A body with a status word nobody knows, and the request field it comes in; {} where there are no receipts.
@@ -185,7 +187,7 @@ class ProviderContract:
         """One call of every kind this adapter makes, with the name of its reader."""
         calls: list[tuple[str, Call]] = [("read_send", call) for call in provider.build_send(self.messages(3))]
         calls += [("read_poll", call) for call in provider.build_poll([self.sent()])]
-        calls += [("read_check", call) for call in provider.build_check([self.address])]
+        calls += [("read_check", call) for call in provider.build_check([self.phone or self.address])]
         calls += [("read_self_test", call) for call in provider.build_self_test()]
         if (recall := provider.build_recall(self.sent())) is not None:
             calls.append(("read_recall", recall))
@@ -251,6 +253,8 @@ class ProviderContract:
             assert isinstance(result, bool)
         elif reader in {"read_poll", "read_check"}:
             self.check_items(provider, result)
+            if reader == "read_check" and provider.capabilities.resolves and not result:
+                self.check_results(provider, call, [provider.read_unresolved(call, answer)])
         else:
             assert isinstance(result, AccountReport)
             assert result.message
@@ -284,9 +288,14 @@ class ProviderContract:
 
     def test_A2_nobody_is_written_off_by_an_answer_that_says_nothing_about_them(self) -> None:
         provider = self.provider()
-        for call in provider.build_check([self.address]):
+        for call in provider.build_check([self.phone or self.address]):
             for answer in nasty_answers():
                 assert provider.read_check(call, answer) == []
+                if provider.capabilities.resolves:
+                    failed = provider.read_unresolved(call, answer)
+                    self.check_results(provider, call, [failed])
+                    assert failed.failure is not FailureClass.OUTCOME_UNKNOWN, "nothing was sent"
+                    assert failed.failure is not FailureClass.RECIPIENT_PERMANENT
 
     # --- the tests: calls
 
@@ -379,7 +388,7 @@ class ProviderContract:
         provider = self.provider()
         facts = provider.capabilities
         assert Milestone.ACCEPTED in facts.reports
-        assert bool(provider.build_check([self.address])) is facts.check
+        assert bool(provider.build_check([self.phone or self.address])) is facts.check
         assert (provider.build_recall(self.recallable()) is not None) is facts.recall
         assert (provider.build_balance() is not None) is facts.balance
         assert (provider.build_callback_setup("https://x.example/h") is None) is facts.callback_set_by_hand
@@ -499,7 +508,7 @@ class ProviderContract:
                 ("$REF", REF),
                 ("$ID", PROVIDER_ID),
                 ("$PHONE", self.address),
-                ("$DIGITS", self.address.removeprefix("+")),
+                ("$DIGITS", (self.phone or self.address).removeprefix("+")),
                 ("$TOKEN", self.secrets[0]),
             ):
                 value = value.replace(name, real)
@@ -530,7 +539,7 @@ class ProviderContract:
         build = {
             "send": lambda: provider.build_send([self.message()])[0],
             "poll": lambda: provider.build_poll([self.sent()])[0],
-            "check": lambda: provider.build_check([self.address])[0],
+            "check": lambda: provider.build_check([self.phone or self.address])[0],
             "balance": provider.build_balance,
             "self_test": lambda: provider.build_self_test()[0],
             "recall": lambda: provider.build_recall(self.recallable()),

@@ -154,30 +154,31 @@ def test_telegram_parameters_speak_where_words_do_not() -> None:
 # ---------------------------------------------------------------- GREEN-API
 
 
-@pytest.mark.parametrize(
-    ("status", "text", "means"),
-    [
-        (400, "Validation failed. Details: 'message' length must be less than 20000", Fail.MESSAGE_PERMANENT),
-        (400, "Validation failed. Details: 'chatId' is not valid", Fail.RECIPIENT_PERMANENT),
-        (400, "bad request data", Fail.MESSAGE_PERMANENT),
-        (400, "Unexpected token } in JSON at position 7", Fail.MESSAGE_PERMANENT),
-        (400, "bad phone number", Fail.RECIPIENT_PERMANENT),
-        (400, "instance is starting or not authorized", Fail.AUTH),
-        (200, '{"status":false,"reason":"instance is starting or not authorized"}', Fail.AUTH),
-        (400, "instance in starting process try later", Fail.TRANSIENT),
-        (400, "Instance account is expired. Please pay", Fail.BALANCE),
-        (400, "Instance is deleted", Fail.AUTH),
-        (401, "", Fail.AUTH),
-        (403, "", Fail.AUTH),
-        (404, "<html><head><title>404 Not Found</title></head></html>", Fail.AUTH),
-        (429, "", Fail.RATE_LIMITED),
-        (466, '{"method":"sendMessage","used":3,"total":3,"status":"QUOTE_EXCEEDED"}', Fail.BALANCE),
-        (466, '{"invokeStatus":{"status":"QUOTE_EXCEEDED"}}', Fail.BALANCE),
-        (466, '{"invokeStatus":{"status":"QUOTE_ALLOWED"},"correspondentsStatus":{"status":"X"}}', Fail.BALANCE),
-        (500, "", Fail.OUTCOME_UNKNOWN),
-        (502, "", Fail.OUTCOME_UNKNOWN),
-    ],
-)
+#: Of all its products.
+GREEN_API_ERRORS = [
+    (400, "Validation failed. Details: 'message' length must be less than 20000", Fail.MESSAGE_PERMANENT),
+    (400, "Validation failed. Details: 'chatId' is not valid", Fail.RECIPIENT_PERMANENT),
+    (400, "bad request data", Fail.MESSAGE_PERMANENT),
+    (400, "Unexpected token } in JSON at position 7", Fail.MESSAGE_PERMANENT),
+    (400, "bad phone number", Fail.RECIPIENT_PERMANENT),
+    (400, "instance is starting or not authorized", Fail.AUTH),
+    (200, '{"status":false,"reason":"instance is starting or not authorized"}', Fail.AUTH),
+    (400, "instance in starting process try later", Fail.TRANSIENT),
+    (400, "Instance account is expired. Please pay", Fail.BALANCE),
+    (400, "Instance is deleted", Fail.AUTH),
+    (401, "", Fail.AUTH),
+    (403, "", Fail.AUTH),
+    (404, "<html><head><title>404 Not Found</title></head></html>", Fail.AUTH),
+    (429, "", Fail.RATE_LIMITED),
+    (466, '{"method":"sendMessage","used":3,"total":3,"status":"QUOTE_EXCEEDED"}', Fail.BALANCE),
+    (466, '{"invokeStatus":{"status":"QUOTE_EXCEEDED"}}', Fail.BALANCE),
+    (466, '{"invokeStatus":{"status":"QUOTE_ALLOWED"},"correspondentsStatus":{"status":"X"}}', Fail.BALANCE),
+    (500, "", Fail.OUTCOME_UNKNOWN),
+    (502, "", Fail.OUTCOME_UNKNOWN),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "means"), GREEN_API_ERRORS)
 def test_green_api_errors(status: int, text: str, means: Fail) -> None:
     assert refusal(green, said(text, status)) is means
 
