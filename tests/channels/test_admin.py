@@ -225,7 +225,9 @@ def test_trouble_is_shown_with_what_to_do(owner):
 def test_our_own_words_about_an_account_are_translated(owner):
     channel = make_channel("fake_sms")
     health.open_breaker(
-        channel.pk, FailureClass.AUTH, "The instance is logged out. Open the console and scan the QR code again."
+        channel.pk,
+        FailureClass.AUTH,
+        "The instance is logged out. Open the console and log in again: scan the QR code or enter the code.",
     )
     with translation.override("ru"):
         text = owner.get(
