@@ -19,7 +19,8 @@ TAKEN: Final = frozenset({"accept", "accept_reset", "drip", "truncated", "huge"}
 class Step:
     """Something that happens `after` seconds from acceptance.
 
-    status: sent, delivered, read, failed, expired, not_registered (receipts); reply (the person writes `text`),
+    status: sent, delivered, read, failed, expired, not_registered (receipts), of a call also busy, no_answer, short
+    (picked up and hung up again) and key (heard, and pressed 1); reply (the person writes `text`),
     button (the person presses the button number `text`, first by default), click (the person follows the first
     link in the text), one_click (the mail program posts to List-Unsubscribe, RFC 8058), block, unblock.
     """
@@ -91,6 +92,10 @@ BY_NAME: Final = {behaviour.name: behaviour for behaviour in _ALL} | {
         Behaviour("button", steps=(*DELIVERED, Step(0.4, "button"))),
         Behaviour("block", steps=(*DELIVERED, Step(0.4, "block"))),
         Behaviour("one_click", steps=(Step(0.4, "one_click"),)),
+        Behaviour("busy", steps=(Step(0.05, "sent"), Step(0.2, "busy"))),
+        Behaviour("no_answer", steps=(Step(0.05, "sent"), Step(0.3, "no_answer"))),
+        Behaviour("short", steps=(Step(0.05, "sent"), Step(0.2, "short"))),
+        Behaviour("key", steps=(Step(0.05, "sent"), Step(0.3, "key"))),
     )
 }
 

@@ -34,7 +34,9 @@ RETRY = 0.5
 #: What a rate-limited sender is told to wait, in seconds.
 RETRY_AFTER = 2
 #: Steps that are statuses of the message; the others are deeds of the person.
-RECEIPTS = frozenset({"sent", "delivered", "read", "failed", "expired", "not_registered"})
+RECEIPTS = frozenset(
+    {"sent", "delivered", "read", "failed", "expired", "not_registered", "busy", "no_answer", "short", "key"}
+)
 
 
 @dataclass(slots=True)
@@ -348,7 +350,7 @@ class World:
     def new_id(self, provider: str, one: Wanted) -> str:
         """Ids look as on the wire: SMSC repeats ours, Telegram counts, GREEN-API makes hexadecimal ones, SMS.RU two numbers."""
         number = next(self._ids)
-        if provider == "smsc" and one.ref:
+        if provider in {"smsc", "smsc_voice"} and one.ref:
             return one.ref
         if provider.startswith("green"):
             return f"3EB0{number:016X}"

@@ -229,6 +229,14 @@ class _Sums:
 
 _NO_HOURS = gettext_noop("No sending hours are set for %(kind)s: people may be written to at night.")
 _NIGHT = gettext_noop("It would start at %(time)s, when people sleep. Set sending hours or another start.")
+_ROBOT_HOURS = gettext_noop(
+    "No sending hours are set for robot calls: a phone may ring at night. Add hours for “Voice call”, for example from "
+    "10:00 to 20:00."
+)
+_ROBOT_ADVERTISING = gettext_noop(
+    "Advertising by a robot that dials by itself is forbidden (law on advertising, article 18.2); consent is no sure "
+    "defence. Leave the robot to service messages, or take this step out of the chain."
+)
 _NO_UNSUBSCRIBE = gettext_noop(
     "The text for %(kind)s does not say how to unsubscribe. Add {unsubscribe} or words like “СТОП to unsubscribe”."
 )
@@ -594,6 +602,11 @@ def _warnings(
 ) -> Iterator[Finding]:
     if campaign.purpose == Purpose.MARKETING:
         yield from _marketing_warnings(campaign, steps, texts or {})
+    if any(step.channel.kind == ChannelKind.VOICE for step in steps):
+        if ChannelKind.VOICE not in windows_for(campaign):
+            yield Finding(_ROBOT_HOURS, Mend.HOURS)
+        if campaign.purpose == Purpose.MARKETING:
+            yield Finding(_ROBOT_ADVERTISING, Mend.CHAIN, campaign.chain_id)
     for problem in validate_chain([Rung.of(step) for step in steps]):
         if problem.level is Level.WARNING and problem.step is not None:
             params = {"step": problem.step + 1, "problem": problem.text()}
@@ -630,7 +643,7 @@ def _marketing_warnings(
         yield Finding(_CONSENT_OFF, Mend.CAMPAIGN, campaign.pk)
     windows = windows_for(campaign)
     kinds = list(dict.fromkeys(ChannelKind(step.channel.kind) for step in steps))
-    open_all_night = [kind for kind in kinds if kind not in windows]
+    open_all_night = [kind for kind in kinds if kind not in windows and kind is not ChannelKind.VOICE]
     if open_all_night:
         labels = ", ".join(str(KindChoices(kind.value).label) for kind in open_all_night)
         yield Finding(_NO_HOURS, Mend.HOURS, None, {"kind": labels})
@@ -638,7 +651,11 @@ def _marketing_warnings(
         if not _MORNING <= starts.hour < _EVENING:
             yield Finding(_NIGHT, Mend.CAMPAIGN, campaign.pk, {"time": f"{starts:%H:%M}"})
     for kind, text in texts.items():
-        # A letter carries a button of its own for that (RFC 8058).
-        if kind is not ChannelKind.EMAIL and not text.uses_unsubscribe and not _STOP_WORD.search(text.source.text):
+        # A letter carries a button of its own for that (RFC 8058); to an operator the person says it.
+        if (
+            kind not in {ChannelKind.EMAIL, ChannelKind.OPERATOR}
+            and not text.uses_unsubscribe
+            and not _STOP_WORD.search(text.source.text)
+        ):
             params = {"kind": KindChoices(kind.value).label}
             yield Finding(_NO_UNSUBSCRIBE, Mend.TEMPLATE, campaign.template_id, params)

@@ -19,6 +19,7 @@ _MODULES = {
     "green_api_telegram": "channels.providers.green_api_telegram:GreenApiTelegram",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "smtp": "channels.providers.smtp:Smtp",
+    "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
 }
 
 

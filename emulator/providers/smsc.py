@@ -12,6 +12,7 @@ import json
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urlencode
 
 from emulator.http import Request
@@ -39,6 +40,8 @@ def parts_of(text: str) -> int:
 
 class Smsc(HttpProvider):
     name = "smsc"
+    statuses = STATUSES
+    errs = ERRS
     _numbers = itertools.count(100_000)
 
     def handle(self, request: Request, path: str) -> None:
@@ -134,26 +137,31 @@ class Smsc(HttpProvider):
             message.recalled = message.status in {"accepted", "sent"}
         stamp = time.time()
         answer: dict[str, object] = {
-            "status": STATUSES[message.status],
+            "status": self.statuses[message.status],
             "last_date": datetime.fromtimestamp(stamp, MOSCOW).strftime("%d.%m.%Y %H:%M:%S"),
             "last_timestamp": int(stamp),
         }
-        if message.status in ERRS:
-            answer["err"] = ERRS[message.status]
-        return answer
+        if message.status in self.errs:
+            answer["err"] = self.errs[message.status]
+        return answer | self.more(message, message.status)
+
+    def more(self, message: Message, status: str) -> dict[str, object]:
+        """What a product says beside a status."""
+        return {}
 
     def receipt(self, message: Message, status: str) -> Hook | None:
-        code = STATUSES[status]
-        fields = {
+        code = self.statuses[status]
+        fields: dict[str, Any] = {
             "id": message.id,
             "phone": message.recipient,
             "status": str(code),
             "time": datetime.now(UTC).astimezone(MOSCOW).strftime("%d.%m.%Y %H:%M:%S"),
             "ts": str(int(time.time())),
-            "err": str(ERRS.get(status, 0)),
+            "err": str(self.errs.get(status, 0)),
             "cnt": str(message.parts),
             "type": "0",
         }
+        fields |= {name: str(value) for name, value in self.more(message, status).items()}
         secret = message.account.callback_secret
         signed = f"{message.id}:{message.recipient}:{code}:{secret}".encode()
         fields["md5"] = hashlib.md5(signed, usedforsecurity=False).hexdigest()
@@ -171,7 +179,7 @@ class Smsc(HttpProvider):
         return _hook(account.callback_style, fields)
 
 
-def _hook(style: str, fields: dict[str, str]) -> Hook:
+def _hook(style: str, fields: dict[str, Any]) -> Hook:
     if style == "json":
         return Hook(json.dumps(fields).encode(), {"Content-Type": "application/json"})
     if style == "get":

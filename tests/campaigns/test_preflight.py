@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils.timezone import now
 from django.utils.translation import override
 
-from campaigns.models import Campaign
+from campaigns.models import Campaign, QuietHours
+from campaigns.selectors import windows_for
 from campaigns.services import preflight
-from channels.models import Channel
+from cascade.vocabulary import ChannelKind
+from channels.models import Chain, ChainStep, Channel
+from channels.services.accounts import create_channel
 from contacts.models import Contact, ContactList, ListMember, Reachability
 
 People = Callable[..., ContactList]
@@ -171,6 +174,25 @@ def test_warnings_say_what_will_annoy(draft: Campaign) -> None:
     assert "templates_app_messagetemplate" in places
     for one in preflight.run(draft).warnings:
         assert "%(" not in one.text()
+
+
+def test_R12_a_robot_that_calls_wants_hours_of_its_own_and_no_advertising(draft: Campaign, chain: Chain) -> None:
+    robot = create_channel("smsc_voice", "Робот", {"apikey": "key"})
+    ChainStep.objects.create(chain=chain, order=2, channel=robot, wait=timedelta(minutes=30))
+
+    def warned() -> str:
+        with override("en"):
+            return " ".join(one.text() for one in preflight.run(Campaign.objects.get(pk=draft.pk)).warnings)
+
+    assert "a phone may ring at night" in warned()
+    assert "article 18.2" in warned()
+    QuietHours.objects.create(purpose="service", kind="voice", start=time(10), end=time(20))
+    assert "a phone may ring at night" in warned(), "these hours are for another purpose"
+    Campaign.objects.filter(pk=draft.pk).update(purpose="service")
+    assert "a phone may ring at night" not in warned()
+    assert "article 18.2" not in warned()
+    found = windows_for(Campaign.objects.get(pk=draft.pk))
+    assert set(found) == {ChannelKind.VOICE}, "hours of one kind narrow that kind alone"
 
 
 def test_a_broken_text_does_not_break_the_page(draft: Campaign) -> None:
