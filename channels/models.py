@@ -116,6 +116,31 @@ class ChannelState(models.Model):
         return f"{self.channel_id}: {self.breaker}"
 
 
+class ChannelToken(models.Model):
+    """The short-lived access token of an account that needs one (Capabilities.token). Written and read by
+    channels.services.tokens only.
+
+    A row of its own and not of ChannelState: that one is rewritten with every batch, and a token is two kilobytes.
+    """
+
+    channel = models.OneToOneField(Channel, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    #: Fernet token over the value and the fingerprint of the credentials it was got with; "" for none.
+    token_encrypted = models.TextField(blank=True, editable=False)
+    renew_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    #: One worker asks for a new one until then; the others wait, or use the old one while it is good.
+    asked_until = models.DateTimeField(null=True, blank=True)
+    #: When a token was thrown away because the provider refused it.
+    dropped_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("access token")
+        verbose_name_plural = _("access tokens")
+
+    def __str__(self) -> str:
+        return f"{self.channel_id}"
+
+
 class TroublePolicyChoices(models.TextChoices):
     HOLD = TroublePolicy.HOLD.value, _("wait for the channel")
     GO_ON = TroublePolicy.GO_ON.value, _("go on to the next step")

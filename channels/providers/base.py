@@ -177,6 +177,14 @@ SendResult = Accepted | Failed
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A short-lived access token and how long it is good for, counted from the moment it was asked for."""
+
+    value: str = field(repr=False)
+    lifetime: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class StatusReport:
     """A receipt for one message, from a callback or a poll.
 
@@ -336,6 +344,8 @@ class Capabilities:
     callback_set_by_hand: bool = True
     #: Every message names the address itself (Provider.callback_url): there is nothing to set anywhere.
     callback_per_message: bool = False
+    #: Calls carry a short-lived token that is asked for first (Provider.build_token).
+    token: bool = False
 
 
 def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
@@ -373,11 +383,25 @@ class Provider(ABC):
         #: Where this account's receipts come in, for wires that are told it with every message; "" while this
         #: installation has no public https address. Set once by channels.services.accounts.
         self.callback_url = ""
+        #: The access token that calls carry where capabilities.token; put here by channels.services.tokens before
+        #: anything is built.
+        self.token = ""
 
     def problem(self) -> str:
         """English msgid: why an account with this config cannot work, whatever the provider says; "" when nothing
         is wrong. Asked when an owner saves, so that the first campaign is not where it comes out."""
         return ""
+
+    # --- the access token, only where capabilities.token
+
+    def build_token(self, now: datetime) -> Call | None:
+        """Ask for a new access token. `now`: the database's clock, for wires that want a signed moment."""
+        return None
+
+    def read_token(self, call: Call, answer: Answer) -> Token | Failed:
+        """The token, or why there is none (`ref` is empty). Never OUTCOME_UNKNOWN and never the recipient's fault: no
+        message was sent. Never raises."""
+        raise NotImplementedError(f"{self.slug} has no access token")
 
     # --- sending
 

@@ -18,6 +18,7 @@ _MODULES = {
     "telegram_bot": "channels.providers.telegram_bot:TelegramBot",
     "green_api_telegram": "channels.providers.green_api_telegram:GreenApiTelegram",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
+    "avito": "channels.providers.avito:Avito",
     "smtp": "channels.providers.smtp:Smtp",
     "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
 }

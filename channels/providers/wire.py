@@ -29,6 +29,7 @@ from channels.providers.base import (
     Failed,
     NoAnswer,
     SendResult,
+    Token,
 )
 
 #: A provider may ask to wait for hours (seen: 10,072 s at Telegram); beyond this the owner should know.
@@ -229,6 +230,28 @@ def by_status_results(call: Call, answer: Answer, secrets: Iterable[str]) -> lis
     failure = by_http_status(answer)
     wait = retry_after(answer.headers) if failure is FailureClass.RATE_LIMITED else None
     return failures(call, failure, f"HTTP {answer.status}: {words(answer.body, secrets)}"[:MAX_DETAIL], wait=wait)
+
+
+def read_oauth_token(answer: Answer, secrets: Iterable[str]) -> Token | Failed:
+    """The access token of an OAuth 2 answer (RFC 6749, 5.1 and 5.2), or why there is none.
+
+    Nothing was sent to anybody, so a lost answer is only tried again. 400 and 401 are about what was asked with.
+    """
+    if answer.no_answer is not None:
+        failure = FailureClass.AUTH if answer.untrusted else FailureClass.TRANSIENT
+        return Failed("", failure, detail=scrub(f"no access token: {answer.detail}", secrets))
+    body = (json_object(answer.body) if not answer.truncated else None) or {}
+    value, seconds = scalar(body.get("access_token")), number(body.get("expires_in"))
+    if answer.status == 200 and value and value.isascii() and value.isprintable() and " " not in value:
+        return Token(value, timedelta(seconds=min(max(seconds if seconds is not None else 3600, 60), 10**7)))
+    failure = by_http_status(answer)
+    if answer.status == 400:
+        failure = FailureClass.AUTH  # invalid_client, invalid_grant: RFC 6749 says them with 400
+    elif failure is FailureClass.OUTCOME_UNKNOWN:
+        failure = FailureClass.TRANSIENT
+    wait = retry_after(answer.headers) if failure is FailureClass.RATE_LIMITED else None
+    detail = scrub(f"no access token: HTTP {answer.status} {words(answer.body, secrets)}", secrets)
+    return Failed("", failure, detail=detail, retry_after=wait)
 
 
 # ---------------------------------------------------------------- callbacks

@@ -61,7 +61,7 @@ def get_secrets(channel: Channel) -> Secrets:
     if not channel.config_encrypted:
         return Secrets()
     try:
-        held = json.loads(_fernet().decrypt(channel.config_encrypted.encode()))
+        held = json.loads(unseal_text(channel.config_encrypted))
     except (InvalidToken, ValueError):
         # Not `from error`: the chain would carry the token into a traceback.
         raise AccountError(_UNREADABLE) from None
@@ -235,7 +235,17 @@ _adapters: dict[int, tuple[tuple[str, ...], Provider]] = {}
 
 
 def _seal(config: Mapping[str, Any], proxy: str) -> str:
-    return _fernet().encrypt(json.dumps({"config": dict(config), "proxy": proxy}).encode()).decode()
+    return seal_text(json.dumps({"config": dict(config), "proxy": proxy}))
+
+
+def seal_text(text: str) -> str:
+    """`text` encrypted with the newest key."""
+    return _fernet().encrypt(text.encode()).decode()
+
+
+def unseal_text(token: str) -> str:
+    """What seal_text() got. Raises cryptography's InvalidToken when no key fits."""
+    return _fernet().decrypt(token.encode()).decode()
 
 
 def _fernet() -> MultiFernet:

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_noop
 from cascade.vocabulary import ACCOUNT_TROUBLE, AddressKind, FailureClass, Purpose
 from channels.models import Channel, ChannelState
 from channels.providers.base import Accepted, AccountReport, Answer, Button, Call, NoAnswer, OutgoingMessage, Provider
-from channels.services import accounts, health, pace
+from channels.services import accounts, health, pace, tokens
 from channels.services.accounts import AccountError
 from channels.transport import Seam, redact
 from contacts import phones, reasons
@@ -57,6 +57,9 @@ _UNTRUSTED = gettext_noop(
     "page. With any other, something on the way pretends to be the provider."
 )
 _NO_ANSWER = gettext_noop("The provider did not answer in time (%(detail)s). Try again in a minute.")
+_NO_TOKEN = gettext_noop(
+    "The provider does not let this account in (%(detail)s). Compare the credentials with those in its cabinet."
+)
 _NO_BALANCE = gettext_noop("This provider has no question about the balance.")
 _BY_HAND = gettext_noop("This provider takes the address only by hand: paste it in its cabinet.")
 _NEEDS_HTTPS = gettext_noop(
@@ -85,23 +88,33 @@ _DISABLED = gettext_noop("The channel is switched off. Switch it on first.")
 def self_test(channel: Channel) -> Verdict:
     """Ask the provider whether the credentials work, without sending anything to anybody.
 
-    A success takes a channel out of account trouble at once, except an empty balance: only a send proves that.
+    A success takes a channel out of account trouble at once, except an empty balance: only a send proves that. An access
+    token that is refused is thrown away, and the question asked once more with a new one.
     """
-    try:
-        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
-    except AccountError as error:
-        return Verdict(False, error.message, dict(error.params))
-    calls = adapter.build_self_test()
-    if not calls:
-        return Verdict(True, _NOTHING_TO_ASK)
-    verdict = Verdict(True, _NOTHING_TO_ASK)
-    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
-        verdict = _verdict(adapter.read_self_test(call, answer), answer, adapter)
-        if not verdict.ok:
+    account = _account(channel)
+    if isinstance(account, Verdict):
+        return account
+    verdict = _self_test(*account)
+    if verdict.failure is FailureClass.AUTH and account[0].token:
+        if not tokens.drop(channel.pk, account[0], account[0].token):
             return verdict
+        account = _account(channel)
+        verdict = account if isinstance(account, Verdict) else _self_test(*account)
+    if not verdict.ok:
+        return verdict
     state = ChannelState.objects.filter(channel=channel, breaker=ChannelState.Breaker.OPEN).first()
     if state is not None and state.trouble != FailureClass.BALANCE:
         health.note_recovered(channel.pk)
+    return verdict
+
+
+def _self_test(adapter: Provider, proxy: str) -> Verdict:
+    verdict = Verdict(True, _NOTHING_TO_ASK)
+    calls = adapter.build_self_test()
+    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
+        verdict = _verdict(adapter.read_self_test(call, answer), answer, adapter)
+        if not verdict.ok:
+            break
     return verdict
 
 
@@ -110,10 +123,10 @@ def connect_receipts(channel: Channel) -> Verdict:
     url = accounts.callback_url(channel)
     if not url.startswith("https://"):
         return Verdict(False, _NEEDS_HTTPS)
-    try:
-        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
-    except AccountError as error:
-        return Verdict(False, error.message, dict(error.params))
+    account = _account(channel)
+    if isinstance(account, Verdict):
+        return account
+    adapter, proxy = account
     call = adapter.build_callback_setup(url)
     if call is None:
         return Verdict(False, _BY_HAND)
@@ -123,10 +136,10 @@ def connect_receipts(channel: Channel) -> Verdict:
 
 def ask_balance(channel: Channel) -> Verdict:
     """Ask for the balance and keep it with its time; a failure leaves the last known one."""
-    try:
-        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
-    except AccountError as error:
-        return Verdict(False, error.message, dict(error.params))
+    account = _account(channel)
+    if isinstance(account, Verdict):
+        return account
+    adapter, proxy = account
     call = adapter.build_balance()
     if call is None:
         return Verdict(False, _NO_BALANCE)
@@ -163,10 +176,10 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     """
     if not channel.enabled:
         return Verdict(False, _DISABLED)
-    try:
-        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
-    except AccountError as error:
-        return Verdict(False, error.message, dict(error.params))
+    account = _account(channel)
+    if isinstance(account, Verdict):
+        return account
+    adapter, proxy = account
     checked = check_address(adapter.capabilities.address, address)
     if isinstance(checked, Verdict):
         return checked
@@ -238,6 +251,20 @@ def check_address(kind: AddressKind, address: str) -> str | Verdict:
             return Verdict(False, _BAD_EMAIL)
         return address.lower()
     return address
+
+
+def _account(channel: Channel) -> tuple[Provider, str] | Verdict:
+    """The channel's adapter, with its access token where it needs one, and its proxy; or why there is none."""
+    try:
+        adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
+    except AccountError as error:
+        return Verdict(False, error.message, dict(error.params))
+    failed = tokens.ready_now(channel.pk, adapter, lambda call: _ask([call], proxy)[0])
+    if failed is None:
+        return adapter, proxy
+    detail = _clean(failed.detail, adapter)
+    message = _NO_TOKEN if failed.failure in ACCOUNT_TROUBLE else _NO_ANSWER
+    return Verdict(False, message, {"detail": detail or "-"}, detail, failed.failure)
 
 
 def _ask(calls: Sequence[Call], proxy: str) -> list[Answer]:

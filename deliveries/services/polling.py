@@ -11,11 +11,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from django.db import connection, transaction
 
 from channels.models import Channel
-from channels.providers.base import Provider, SentMessage, StatusReport
+from channels.providers.base import Answer, Call, Provider, SentMessage, StatusReport
+from channels.services import tokens
 from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels
 from deliveries.services import reports
@@ -66,31 +68,45 @@ def _poll_channel(channel_id: int) -> int:
     except AccountError as error:
         logger.warning("channel %s cannot be polled: %s", channel_id, error)
         return 0
+    if tokens.ready_now(channel_id, adapter, partial(_ask_at_once, proxy)) is not None:
+        return 0  # sending finds the same trouble and says so
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [channel_id, ROUND])
         messages = [SentMessage(ref, address, ident, at) for _, ref, address, ident, at in cursor.fetchall()]
     if not messages:
         return 0
-    found = runtime().loop.run_until_complete(_ask(adapter, proxy, messages))
+    used = adapter.token
+    found, refused = runtime().loop.run_until_complete(_ask(adapter, proxy, messages))
+    if refused and used:
+        tokens.drop(channel_id, adapter, used)
     if found:
         _apply(channel_id, found)
     return len(messages)
 
 
-async def _ask(adapter: Provider, proxy: str, messages: Sequence[SentMessage]) -> list[StatusReport]:
+def _ask_at_once(proxy: str, call: Call) -> Answer:
+    return runtime().loop.run_until_complete(runtime().seam.call(call, proxy=proxy))
+
+
+async def _ask(adapter: Provider, proxy: str, messages: Sequence[SentMessage]) -> tuple[list[StatusReport], bool]:
+    """What the answers say, and whether one of them refused who asks (401)."""
     places = asyncio.Semaphore(IN_FLIGHT)
     seam = runtime().seam
+    refused = False
 
     async def one(chunk: Sequence[SentMessage]) -> list[StatusReport]:
+        nonlocal refused
         found: list[StatusReport] = []
         async with places:
             for call in adapter.build_poll(chunk):
-                found += adapter.read_poll(call, await seam.call(call, proxy=proxy))
+                answer = await seam.call(call, proxy=proxy)
+                refused = refused or answer.status == 401
+                found += adapter.read_poll(call, answer)
         return found
 
     size = max(1, adapter.capabilities.poll_batch)
     chunks = [messages[start : start + size] for start in range(0, len(messages), size)]
-    return [report for answers in await asyncio.gather(*map(one, chunks)) for report in answers]
+    return [report for answers in await asyncio.gather(*map(one, chunks)) for report in answers], refused
 
 
 def _apply(channel_id: int, found: Sequence[StatusReport]) -> None:

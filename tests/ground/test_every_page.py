@@ -24,7 +24,8 @@ _NAMES = frozenset(
         r"\w+",
         "Cascade SMS SMSC Telegram WhatsApp Viber MAX GREEN API SMTP SSL TLS STARTTLS CSV XLSX JSON HTML HTTP HTTPS URL UTF"
         " KOI BOM DOS LE BE Excel Windows mail owner Celery cron Crontab UTC BotFather GSM UCS CRM IP PBKDF SHA RUB EUR USD"
-        " Aero Stream Telecom Exolve SMS.RU RU KZT ID admin Admin csv xlsx link unsubscribe idInstance Control Command Mac Axes None Single Sing Sign On LDAP menu",
+        " Aero Stream Telecom Exolve SMS.RU RU KZT ID admin Admin csv xlsx link unsubscribe idInstance Control Command Mac Axes None Single Sing Sign On LDAP menu"
+        " Avito FCM Firebase RuStore Google Web Push VAPID",
     )
 )
 #: Pages of tools written by others for technicians; what of them shows to owners is held by test_catalogues.

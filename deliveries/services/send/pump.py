@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from campaigns.services.lifecycle import pause
 from cascade.vocabulary import FailureClass, Reason
 from channels.models import Channel
 from channels.providers.base import AddressChange, AddressState, Call, Failed, OutgoingMessage, Provider, SendResult
+from channels.services import tokens
 from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels, open_breaker
 from channels.services.pace import pauses, slow_down
@@ -79,6 +81,8 @@ class Pump:
         self._done: list[Done] = []
         #: Channel id -> the loop's time before which its provider wants to hear nothing.
         self._held: dict[int, float] = {}
+        #: Who asks for a channel's access token; the others of this process wait for the same answer.
+        self._asking: dict[int, asyncio.Lock] = {}
         self._news = asyncio.Event()
         self._result = Pumped()
         self._trouble: Exception | None = None
@@ -256,6 +260,10 @@ class Pump:
         try:
             slot = claimed_at + max(item.wait for item in items)
             recalled = registered = False
+            if wire.provider.capabilities.token and (refused := await self._token(wire)) is not None:
+                await self._obey(wire.channel_id, [refused])
+                self._finish(items, [replace(refused, ref=item.message.ref) for item in items])
+                return
             if len(items) == 1:
                 recalled = await self._recall(items[0])
                 found = await self._ask(wire, items[0])
@@ -282,6 +290,19 @@ class Pump:
             )
 
     async def _exchange(self, wire: _Wire, messages: list[OutgoingMessage], slot: float) -> list[SendResult]:
+        """The messages' calls. What was refused with an access token that had died before its time is called once more
+        with a new one: a refused message certainly did not leave."""
+        used = wire.provider.token
+        results = await self._call_out(wire, messages, slot)
+        if not used:
+            return results
+        refused = {one.ref for one in results if isinstance(one, Failed) and one.failure is FailureClass.AUTH}
+        if not refused or not await self._another_token(wire, used):
+            return results
+        again = [message for message in messages if message.ref in refused]
+        return [one for one in results if one.ref not in refused] + await self._call_out(wire, again, slot)
+
+    async def _call_out(self, wire: _Wire, messages: list[OutgoingMessage], slot: float) -> list[SendResult]:
         try:
             calls = wire.provider.build_send(messages)
         except Exception as error:
@@ -302,6 +323,41 @@ class Pump:
             await self._obey(wire.channel_id, found)
             results.extend(found)
         return results
+
+    async def _token(self, wire: _Wire) -> Failed | None:
+        """See that the adapter has an access token; why it has none. Only for channels that need one."""
+        found = tokens.known(wire.channel_id, wire.provider)
+        if found is not None:
+            return found.failed
+        async with self._asking.setdefault(wire.channel_id, asyncio.Lock()):
+            return await self._ask_for_token(wire)
+
+    async def _another_token(self, wire: _Wire, used: str) -> bool:
+        """Whether there is another one than `used`, which the provider has refused."""
+        async with self._asking.setdefault(wire.channel_id, asyncio.Lock()):
+            if wire.provider.token != used:
+                return True  # whoever was refused a moment earlier has asked
+            try:
+                dropped = await self._db(tokens.drop, wire.channel_id, wire.provider, used)
+            except (OperationalError, InterfaceError):
+                await self._db(_drop_connection)
+                return False
+            return dropped and await self._ask_for_token(wire) is None and wire.provider.token != used
+
+    async def _ask_for_token(self, wire: _Wire) -> Failed | None:
+        found = tokens.known(wire.channel_id, wire.provider)
+        if found is not None:
+            return found.failed
+        try:
+            ask = partial(self.seam.call, proxy=wire.proxy)
+            return (await tokens.renew(wire.channel_id, wire.provider, ask, self._db, asyncio.sleep)).failed
+        except (OperationalError, InterfaceError):
+            logger.warning("database away while channel %s wants an access token", wire.channel_id)
+            await self._db(_drop_connection)
+        except Exception:
+            # Nothing was sent, so nothing is in doubt: the messages are tried again later.
+            logger.exception("no access token for channel %s for a reason of our own", wire.channel_id)
+        return Failed("", FailureClass.TRANSIENT, detail="no access token: trouble of our own")
 
     async def _obey(self, channel_id: int, results: Sequence[SendResult]) -> None:
         """Stop this channel for as long as its provider asks, here at once and in the other workers within
@@ -339,6 +395,8 @@ class Pump:
             return False
         channel_id, message = item.recall
         wire = self._wires.get(channel_id) or await self._db(self._wire, channel_id)
+        if wire is not None and wire.provider.capabilities.token and await self._token(wire) is not None:
+            return False
         request: Call | None = wire.provider.build_recall(message) if wire else None
         if wire is None or request is None:
             return False

@@ -49,7 +49,7 @@ class Street(Shop):
                 marketing_consent=ConsentState.GRANTED,
             )
             address = (person.phone or "").lstrip("+")
-            if channel.provider in {"telegram_bot", "max_bot"}:
+            if channel.provider in {"telegram_bot", "max_bot", "avito"}:
                 address = str(700_000_000 + person.pk * 100 + 1)
                 ContactAddress.objects.create(contact=person, channel_id=channel.pk, value=address)
             elif channel.provider == "smtp":

@@ -16,7 +16,7 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, ClassVar
@@ -46,11 +46,14 @@ from channels.providers.base import (
     SendResult,
     SentMessage,
     StatusReport,
+    Token,
 )
 from channels.providers.registry import provider_class
 from channels.providers.wire import MAX_DETAIL, MAX_IDENT, MAX_RETRY_AFTER
 
 CALLBACK_SECRET = "canary-callback-secret-Zz09"
+ACCESS_TOKEN = "canary-access-token-Qq77"
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 REF = "AbCdEfGhIjKlMnOpQrSt_1"
 PROVIDER_ID = "3EB0C767D097B7C7C030"
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -132,7 +135,9 @@ def nasty_answers() -> Iterator[Answer]:
 
 def make_provider(slug: str, config: dict[str, Any], base_url: str = "http://provider.invalid/api") -> Provider:
     found = provider_class(slug)
-    return found(found.Config(**config), base_url=base_url, callback_secret=CALLBACK_SECRET)
+    provider = found(found.Config(**config), base_url=base_url, callback_secret=CALLBACK_SECRET)
+    provider.token = ACCESS_TOKEN if provider.capabilities.token else ""
+    return provider
 
 
 class ProviderContract:
@@ -174,6 +179,10 @@ class ProviderContract:
         """A good callback with its secret wrong by one character, in another case, empty, and missing."""
         raise NotImplementedError
 
+    def all_secrets(self) -> tuple[str, ...]:
+        token = (ACCESS_TOKEN,) if provider_class(self.slug).capabilities.token else ()
+        return (*self.secrets, CALLBACK_SECRET, *token)
+
     def callback(self, value: Any, **changes: Any) -> CallbackRequest:
         fields: dict[str, Any] = {
             "method": "POST",
@@ -195,6 +204,8 @@ class ProviderContract:
             calls.append(("read_balance", balance))
         if (setup := provider.build_callback_setup("https://example.org/hooks/x")) is not None:
             calls.append(("read_callback_setup", setup))
+        if (token := provider.build_token(NOW)) is not None:
+            calls.append(("read_token", token))
         return calls
 
     # --- what leaves an adapter
@@ -231,10 +242,27 @@ class ProviderContract:
                 assert 0 < len(item.address) <= MAX_IDENT
             self.check_storable(item)
 
+    def check_token(self, found: Token | Failed) -> None:
+        """A token that lives, or why there is none: nothing was sent, so no outcome is unknown and nobody is refused."""
+        if isinstance(found, Token):
+            assert found.value
+            assert found.lifetime > timedelta(0)
+            assert found.value not in repr(found)
+            return
+        assert found.failure in {
+            FailureClass.AUTH,
+            FailureClass.BALANCE,
+            FailureClass.RATE_LIMITED,
+            FailureClass.TRANSIENT,
+        }
+        assert found.retry_after is None or timedelta(0) <= found.retry_after <= MAX_RETRY_AFTER
+        self.check_words(found.detail)
+        self.check_storable(found)
+
     def check_words(self, text: str, limit: int = MAX_DETAIL) -> None:
         assert len(text) <= limit
         assert "\n" not in text
-        assert not any(secret in text for secret in (*self.secrets, CALLBACK_SECRET))
+        assert not any(secret in text for secret in self.all_secrets())
 
     def check_storable(self, value: Any) -> None:
         """PostgreSQL takes every string: no NUL, no half surrogates."""
@@ -251,6 +279,8 @@ class ProviderContract:
             self.check_results(provider, call, result)
         elif reader == "read_recall":
             assert isinstance(result, bool)
+        elif reader == "read_token":
+            self.check_token(result)
         elif reader in {"read_poll", "read_check"}:
             self.check_items(provider, result)
             if reader == "read_check" and provider.capabilities.resolves and not result:
@@ -373,7 +403,7 @@ class ProviderContract:
 
     def test_T11_an_answer_that_repeats_our_secrets_is_scrubbed(self) -> None:
         provider = self.provider()
-        for secret in (*self.secrets, CALLBACK_SECRET):
+        for secret in self.all_secrets():
             for reader, call in self.questions(provider):
                 for status in STATUSES:
                     for body in (
@@ -391,6 +421,7 @@ class ProviderContract:
         assert bool(provider.build_check([self.phone or self.address])) is facts.check
         assert (provider.build_recall(self.recallable()) is not None) is facts.recall
         assert (provider.build_balance() is not None) is facts.balance
+        assert (provider.build_token(NOW) is not None) is facts.token
         assert (provider.build_callback_setup("https://x.example/h") is None) is facts.callback_set_by_hand
         assert facts.default_rate > 0
         assert facts.max_text > 0
@@ -515,7 +546,7 @@ class ProviderContract:
         return value
 
     def test_fixtures(self, case: dict[str, Any]) -> None:
-        """One captured shape: `question` (send, poll, check, balance, self_test, recall, callback), `answer` or
+        """One captured shape: `question` (send, poll, check, balance, self_test, recall, token, callback), `answer` or
         `request`, `expect` (a subset of the fields that must come out), `config` (changed options)."""
         case = self.fill(case)
         provider = self.provider(**case.get("config", {}))
@@ -543,6 +574,7 @@ class ProviderContract:
             "balance": provider.build_balance,
             "self_test": lambda: provider.build_self_test()[0],
             "recall": lambda: provider.build_recall(self.recallable()),
+            "token": lambda: provider.build_token(NOW),
             "callback_setup": lambda: provider.build_callback_setup("https://example.org/hooks/x"),
         }[case["question"]]
         call = build()
