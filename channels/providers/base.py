@@ -65,6 +65,14 @@ class OutgoingMessage:
     ttl: timedelta | None = None
     #: RFC 8058 one-click address; only set for marketing e-mail.
     unsubscribe_url: str = ""
+    #: The ref of the first try of this step, where this message repeats one whose outcome is unknown.
+    repeats: str = ""
+
+    @property
+    def key(self) -> str:
+        """The same for every try of one step: what a provider with Capabilities.idempotent_send is given, so that it
+        knows a repeat."""
+        return self.repeats or self.ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +325,7 @@ class Capabilities:
     address: AddressKind
     #: Milestones this channel can ever report, and how. What is missing here is refused in the chain editor.
     reports: Mapping[Milestone, How]
-    #: A repeat with the same ref is not sent twice: an unknown outcome may be repeated.
+    #: A repeat with the same OutgoingMessage.key is not sent twice: an unknown outcome may be repeated.
     idempotent_send: bool = False
     #: The status of a message can be asked by our own ref (resolves unknown outcomes).
     lookup_by_ref: bool = False

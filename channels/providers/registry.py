@@ -17,6 +17,7 @@ _MODULES = {
     "max_bot": "channels.providers.max_bot:MaxBot",
     "telegram_bot": "channels.providers.telegram_bot:TelegramBot",
     "green_api_telegram": "channels.providers.green_api_telegram:GreenApiTelegram",
+    "vk": "channels.providers.vk:Vk",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "avito": "channels.providers.avito:Avito",
     "smtp": "channels.providers.smtp:Smtp",

@@ -13,7 +13,7 @@ import json
 import secrets
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -123,6 +123,8 @@ class _Desk:
     own_addresses: dict[int, str]
     #: (contact, phone) -> the channel's own id for it, where it sends by such (Capabilities.resolves).
     found_addresses: dict[tuple[int, str], str]
+    #: (delivery, address) -> ref of the first try of its step there, where the provider knows a repeat by it.
+    first_refs: dict[tuple[int, str], str]
     touches: dict[int, list[datetime]]
     touched: set[int]
     caps: list[tuple[int, timedelta]]
@@ -181,6 +183,8 @@ def call(
         if not rows or now is None:
             return
         desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=capabilities.resolves)
+        if capabilities.idempotent_send:
+            desk.first_refs = _first_refs([row.facts for row in rows if row.tries])
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
         released: list[int] = []
         drafts: list[_Draft] = []
@@ -263,7 +267,21 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *,
         for delivery_id, contact_id, at in recent.values_list("delivery_id", "contact_id", "at"):
             touches[contact_id].append(at)
             touched.add(delivery_id)
-    return _Desk(now, plans, cards, statuses, own, found, touches, touched, caps, spends)
+    return _Desk(now, plans, cards, statuses, own, found, {}, touches, touched, caps, spends)
+
+
+def _first_refs(rows: Sequence[DeliveryFacts]) -> dict[tuple[int, str], str]:
+    """By what the provider knows the first try of each row's step, for each address it went to (R8)."""
+    if not rows:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.delivery_id, a.address, a.client_ref FROM deliveries_attempt a"
+            " JOIN unnest(%s::bigint[], %s::int[]) AS v(id, step) ON a.delivery_id = v.id AND a.step = v.step"
+            " ORDER BY a.try_no DESC",
+            [[row.id for row in rows], [row.step for row in rows]],
+        )
+        return {(delivery_id, address): ref for delivery_id, address, ref in cursor.fetchall()}
 
 
 def _gate(row: DeliveryFacts, frozen: FrozenPlan, desk: _Desk) -> Reason | None:
@@ -366,6 +384,7 @@ def _draft(
         buttons=buttons,
         ttl=terms.ttl,
         unsubscribe_url=unsubscribe if terms.kind is ChannelKind.EMAIL else "",
+        repeats=desk.first_refs.get((row.id, address), ""),
     )
     consent_id = card.consent_id if marketing else None
     asks = capabilities.resolves and address == card.phone
@@ -499,18 +518,7 @@ def _shrunk_ttls(drafts: Sequence[_Draft], desk: _Desk) -> dict[int, timedelta]:
 
 
 def _with_ttl(message: OutgoingMessage, ttl: timedelta, terms: StepTerms) -> OutgoingMessage:
-    shortest = min(ttl, terms.ttl) if terms.ttl is not None else ttl
-    return OutgoingMessage(
-        message.ref,
-        message.address,
-        message.text,
-        message.purpose,
-        message.subject,
-        message.html,
-        message.buttons,
-        shortest,
-        message.unsubscribe_url,
-    )
+    return replace(message, ttl=min(ttl, terms.ttl) if terms.ttl is not None else ttl)
 
 
 def _registered(contact_ids: Sequence[int], channel_id: int, now: datetime) -> set[int]:

@@ -271,10 +271,10 @@ class Pump:
                     await self._obey(wire.channel_id, [found])
                     self._finish(items, [found], recalled=recalled)
                     return
-                if found is not None and found.state in {AddressState.NOT_REGISTERED, AddressState.INVALID}:
-                    self._finish(items, [_not_registered(items[0].message)], recalled=recalled)
+                if found is not None and found.state is not AddressState.REACHABLE:
+                    self._finish(items, [_not_there(items[0].message, found.state)], recalled=recalled)
                     return
-                registered = found is not None and found.state is AddressState.REACHABLE
+                registered = found is not None
                 if found is not None and wire.provider.capabilities.resolves:
                     items = [_addressed(items[0], found.resolved)]
             if asyncio.get_running_loop().time() - leased_at > LATEST_START.total_seconds():
@@ -438,8 +438,9 @@ class Pump:
             self._news.set()
 
 
-def _not_registered(message: OutgoingMessage) -> Failed:
-    return Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED, "registration check")
+def _not_there(message: OutgoingMessage, state: AddressState) -> Failed:
+    reason = Reason.BLOCKED if state is AddressState.BLOCKED else Reason.NOT_REGISTERED
+    return Failed(message.ref, FailureClass.RECIPIENT_PERMANENT, reason, "registration check")
 
 
 def _addressed(item: Outgoing, address: str) -> Outgoing:

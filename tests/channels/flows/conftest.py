@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from cascade.vocabulary import AddressKind
 from channels.models import Chain, ChainStep, Channel
+from channels.providers.registry import provider_class
 from channels.services.accounts import create_channel
 from contacts.models import ConsentState, Contact, ContactAddress, ContactList, ListMember
 from deliveries.models import Attempt
@@ -49,7 +51,7 @@ class Street(Shop):
                 marketing_consent=ConsentState.GRANTED,
             )
             address = (person.phone or "").lstrip("+")
-            if channel.provider in {"telegram_bot", "max_bot", "avito"}:
+            if provider_class(channel.provider).capabilities.address is AddressKind.CHAT_ID:
                 address = str(700_000_000 + person.pk * 100 + 1)
                 ContactAddress.objects.create(contact=person, channel_id=channel.pk, value=address)
             elif channel.provider == "smtp":
