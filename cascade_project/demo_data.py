@@ -144,7 +144,8 @@ def _channels(emulator_url: str) -> dict[str, Channel]:
 def _channel(name: str, provider: str, config: dict[str, Any], base_url: str, **fields: Any) -> Channel:
     found = Channel.objects.filter(name=name).first()
     if found is None:
-        return create_channel(provider, name, config, base_url=base_url, **fields)
+        # The emulator calls us on the loopback, which no provider could.
+        return create_channel(provider, name, config, base_url=base_url, incoming="callback", **fields)
     if found.base_url != base_url:
         found.base_url = base_url
         found.save()

@@ -28,6 +28,13 @@ class ChargedOnChoices(models.TextChoices):
     READ = ChargedOn.READ.value, _("read")
 
 
+class IncomingChoices(models.TextChoices):
+    """How what people do and receipts get here. Empty: see channels.services.incoming."""
+
+    CALLBACK = "callback", _("the provider calls this server")
+    PULL = "pull", _("this server asks the provider")
+
+
 class Channel(models.Model):
     """One configured sending account: “SMS through SMSC”, “Telegram bot @salon”."""
 
@@ -67,6 +74,14 @@ class Channel(models.Model):
         _("ask first whether the person is registered"),
         default=False,
         help_text=_("Where the provider has such a question."),
+    )
+    incoming = models.CharField(
+        _("replies and receipts"),
+        max_length=8,
+        choices=IncomingChoices.choices,
+        blank=True,
+        default="",
+        help_text=_("Empty: the provider calls; where this server has no public https address, it asks."),
     )
     callback_secret = models.CharField(max_length=64, unique=True, default=new_callback_secret, editable=False)
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
@@ -139,6 +154,34 @@ class ChannelToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_id}"
+
+
+class ChannelPull(models.Model):
+    """Where an account that is asked for its updates stands; apart from ChannelState, which every batch of sends writes.
+
+    One process asks at a time: whoever holds the lease. `fence` counts the leases, so that one who slept past the end
+    of his stores nothing.
+    """
+
+    channel = models.OneToOneField(Channel, primary_key=True, on_delete=models.CASCADE, related_name="pull")
+    #: The adapter's own: where the next question starts. Moved in the transaction that stores what the last one brought.
+    cursor = models.CharField(max_length=500, blank=True)
+    moved_at = models.DateTimeField(default=now)
+    lease_until = models.DateTimeField(null=True)
+    fence = models.IntegerField(default=0)
+    next_at = models.DateTimeField(default=now)
+    asked_at = models.DateTimeField(null=True)
+    errors_in_row = models.PositiveIntegerField(default=0)
+    #: An English msgid and what fills it: why nothing can be fetched; "" while all is well.
+    trouble = models.CharField(max_length=500, blank=True)
+    trouble_params = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name = _("asking for updates")
+        verbose_name_plural = _("asking for updates")
+
+    def __str__(self) -> str:
+        return f"{self.channel_id}: {self.cursor}"
 
 
 class TroublePolicyChoices(models.TextChoices):

@@ -15,6 +15,11 @@ TICKS: dict[str, tuple[str, int, str]] = {
     "deliveries: send": ("deliveries.send", 1, gettext_noop("Sends what is ready.")),
     "deliveries: receipts": ("deliveries.receipts", 1, gettext_noop("Works off the inbox of provider reports.")),
     "deliveries: statuses": ("deliveries.poll", 5, gettext_noop("Asks providers for statuses that did not come.")),
+    "deliveries: updates": (
+        "deliveries.pull",
+        2,
+        gettext_noop("Asks messengers for replies and receipts, where this server cannot be called."),
+    ),
     "deliveries: campaigns": ("deliveries.launch", 1, gettext_noop("Starts, wakes and ends campaigns.")),
     "deliveries: recover": (
         "deliveries.recover",

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.services import advance, launch, polling, receipts, recover
+from deliveries.services import advance, launch, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 logger = logging.getLogger(__name__)
@@ -115,6 +115,14 @@ def poll() -> None:
     if polling.poll_due():
         hint(advance_due)
     recover.beat("poll")
+
+
+@shared_task(name="deliveries.pull")
+def pull() -> None:
+    """Ask for what people did and for receipts, where nobody can call this server."""
+    if pulling.pull_due():
+        hint(process_receipts)
+    recover.beat("pull")
 
 
 @shared_task(name="deliveries.launch")

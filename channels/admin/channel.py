@@ -30,10 +30,10 @@ from unfold.widgets import (
 
 from cascade.vocabulary import AddressKind, ChargedOn
 from channels.admin.words import charged_words, money, plain_price, price_words, provider_card
-from channels.models import Channel, ChannelState
+from channels.models import Channel, ChannelPull, ChannelState
 from channels.providers.base import Capabilities
 from channels.providers.registry import provider_class, slugs
-from channels.services import accounts, checks, health, pace
+from channels.services import accounts, checks, health, incoming, pace
 from channels.services.accounts import AccountError
 
 #: Config fields live among the model's own in one form; the prefix keeps `name` and `name` apart.
@@ -64,7 +64,17 @@ class ChannelForm(forms.ModelForm):
 
     class Meta:
         model = Channel
-        fields = ("name", "enabled", "base_url", "price", "currency", "charged_on", "rate", "check_registration")
+        fields = (
+            "name",
+            "enabled",
+            "base_url",
+            "price",
+            "currency",
+            "charged_on",
+            "rate",
+            "check_registration",
+            "incoming",
+        )
         labels = {"name": gettext_lazy("Title")}
 
     provider_slug = ""
@@ -263,7 +273,13 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": price_help()}),
             # Folded: their first values suit nearly everybody, and a long form looks like hard work.
             (_("Fine points"), {"fields": (*check, "rate", *rare), "classes": ("collapse",)}),
-            (_("Connection"), {"fields": ("base_url", "proxy"), "classes": ("collapse",)}),
+            (
+                _("Connection"),
+                {
+                    "fields": ("base_url", "proxy", *(("incoming",) if capabilities.pull else ())),
+                    "classes": ("collapse",),
+                },
+            ),
         ]
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -305,13 +321,18 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         if channel is not None and not _known(channel.provider):
             messages.error(request, _("This installation does not know the provider “%s”.") % channel.provider)
             return redirect("admin:channels_channel_changelist")
-        context: dict[str, Any] = {"show_save_and_add_another": False, "check_at_once": "check" in request.GET}
+        context: dict[str, Any] = {
+            "show_save_and_add_another": False,
+            "check_at_once": "check" in request.GET,
+            "connect_at_once": "connect" in request.GET,
+        }
         if channel is not None:
             context |= _panel(channel)
         return super().change_view(request, object_id, form_url, {**context, **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Channel, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
+        obj.incoming_changed = change and "incoming" in form.changed_data  # type: ignore[attr-defined]
         ChannelState.objects.get_or_create(channel=obj)
         if not change:
             messages.info(request, _("Saved. Checking the connection…"))
@@ -321,6 +342,13 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
         if "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
         return HttpResponseRedirect(f"{_change_url(obj)}?check=1")
+
+    def response_change(self, request: HttpRequest, obj: Channel) -> HttpResponse:
+        """Who chose another way for replies and receipts: the page tells the provider as soon as it is open."""
+        if getattr(obj, "incoming_changed", False) and "_popup" not in request.POST:
+            messages.info(request, _("Saved. Telling the provider…"))
+            return HttpResponseRedirect(f"{_change_url(obj)}?connect=1")
+        return super().response_change(request, obj)
 
     def revert_disabled(self, request: HttpRequest, obj: Channel | None = None) -> bool:
         """History is for reading: an old row has no credentials to go back to."""
@@ -422,6 +450,8 @@ def _panel(channel: Channel) -> dict[str, Any]:
     """Everything the status panel needs; no network here."""
     state = _state_of(channel)
     capabilities = accounts.capabilities_of(channel)
+    pulled = incoming.is_pulled(channel, capabilities)
+    asked = ChannelPull.objects.filter(channel=channel).first() if pulled else None
     trouble = health.advice(state) if state else None
     broken = ""
     try:
@@ -440,7 +470,12 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "todo": _(trouble.todo) if trouble else "",
             # Our own words about an account (logged out, asleep) are msgids; a provider's come back as they are.
             "last_error": _(state.last_error) if state and state.last_error else "",
-            "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) else "",
+            "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) and not pulled else "",
+            "pulled": pulled,
+            "pulled_by_choice": pulled and incoming.has_public_address(),
+            "pull": asked,
+            "pull_trouble": _(asked.trouble) % asked.trouble_params if asked and asked.trouble else "",
+            "can_connect": not capabilities.callback_set_by_hand,
             "by_hand": capabilities.callback_set_by_hand,
             "per_message": capabilities.callback_per_message,
             "public": accounts.callback_url(channel).startswith("https://"),

@@ -286,6 +286,22 @@ class CallbackRequest:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a question for news brought, where we ask and the provider does not call (Provider.build_pull).
+
+    `requests` are what would have come to the callback address. They are stored in one transaction with `cursor` (where
+    the next question starts; None: as before), and only then `acks` leave: killed at any instant nothing is lost, and
+    what comes twice is known. `more`: ask again at once. `trouble`: why nothing can be fetched, in words for the owner.
+    """
+
+    requests: tuple[CallbackRequest, ...] = ()
+    cursor: str | None = None
+    acks: tuple[Call, ...] = ()
+    more: bool = False
+    trouble: AccountReport | None = None
+
+
 class CallbackRejected(Exception):  # noqa: N818 - a verdict
     """The callback is not from the provider: wrong or missing secret or signature. Never says which."""
 
@@ -354,6 +370,10 @@ class Capabilities:
     callback_per_message: bool = False
     #: Calls carry a short-lived token that is asked for first (Provider.build_token).
     token: bool = False
+    #: What would be called back can be asked for instead, by a server nobody can reach (Provider.build_pull).
+    pull: bool = False
+    #: With nothing to tell, the provider keeps such a question open for seconds: it is let go of early.
+    pull_holds: bool = False
 
 
 def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
@@ -458,6 +478,23 @@ class Provider(ABC):
     def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
         """Whether the provider took the callback address, in words for the owner."""
         raise NotImplementedError(f"{self.slug} sets its callback address by hand")
+
+    def build_pull(self, cursor: str) -> Call | None:
+        """Ask for what would have been called back, from `cursor` on ("": from the oldest that is kept there). Only where
+        capabilities.pull; asked every few seconds by one process at a time."""
+        return None
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        """What came; an answer that cannot be read is trouble and moves no cursor. Never raises."""
+        return Pulled()
+
+    def build_pull_setup(self, url: str) -> Call | None:
+        """Tell the provider to call nobody and keep everything for us. `url`: the callback address it may have."""
+        return None
+
+    def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
+        """Whether the provider keeps the updates for us now, in words for the owner."""
+        raise NotImplementedError(f"{self.slug} cannot be asked for updates")
 
     # --- the account and its addresses
 

@@ -44,6 +44,7 @@ from channels.providers.base import (
     Inbound,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
     SentMessage,
     StatusReport,
@@ -95,6 +96,8 @@ CAPABILITIES: Final = Capabilities(
     default_rate=2.0,  # the gateway's own queue sends one message each 0.5 s at best
     charged_on=ChargedOn.ACCEPTED,
     callback_set_by_hand=False,
+    pull=True,
+    pull_holds=True,
 )
 #: What the two can do that find people by phone, where the owner does not say that more is to be believed.
 BY_PHONE: Final = replace(
@@ -358,9 +361,12 @@ class GreenApi(Provider):
 
     def build_callback_setup(self, url: str) -> Call | None:
         """Switches the receipts on. The instance restarts and is away for up to five minutes."""
+        return self._settings(url, self.callback_secret)
+
+    def _settings(self, url: str, secret: str) -> Call:
         settings = {
             "webhookUrl": url,
-            "webhookUrlToken": self.callback_secret,
+            "webhookUrlToken": secret,
             "outgoingWebhook": "yes",
             "outgoingAPIMessageWebhook": "yes",
             "outgoingMessageWebhook": "yes",
@@ -368,6 +374,30 @@ class GreenApi(Provider):
             "stateWebhook": "yes",
         }
         return HttpCall("POST", self._url("setSettings"), json=settings)
+
+    def build_pull(self, cursor: str) -> Call | None:
+        """receiveNotification: the oldest one, again and again until it is deleted; kept for 24 hours."""
+        return HttpCall("GET", self._url("receiveNotification"), query={"receiveTimeout": "5"})
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        """One notification, and its deletion. Nothing new is an empty body or null (correction A5)."""
+        if not wire.is_whole(answer):
+            return Pulled(trouble=self._trouble(answer))
+        if answer.body.strip() in {b"", b"null"}:
+            return Pulled()
+        told = wire.get_dict(wire.parse_json(answer.body))
+        number, body = wire.ident(told.get("receiptId")), told.get("body")
+        if not number.isascii() or not number.isdigit() or not isinstance(body, dict):
+            return Pulled(trouble=self._trouble(answer))
+        done = HttpCall("DELETE", f"{self._url('deleteNotification')}/{number}")
+        return Pulled(requests=(wire.as_callback(body),), acks=(done,), more=True)
+
+    def build_pull_setup(self, url: str) -> Call | None:
+        """Switches the receipts on and leaves them in the queue. The instance restarts, as for a callback address."""
+        return self._settings("", "")
+
+    def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
+        return self.read_callback_setup(call, answer)
 
     def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
         if answer.no_answer is None and answer.status == 200 and not _says_no(answer.body):

@@ -20,6 +20,9 @@ Unverified, and how we live with it:
 * for how long a message can be deleted; the person may have seen it, or its notification, before.
 * whether a subscription limits our secret's alphabet: ours are letters, digits, "-" and "_".
 * rates (30 a second for one bot, 2 for one dialogue) may change: the owner sets the channel's pace.
+* GET /updates (long polling) is meant for development: MAX limits its speed and how long it keeps updates. It is what
+  is left to a server nobody can reach. What it answers while a webhook exists is not documented; the webhook is taken
+  away by our own address (DELETE /subscriptions?url=), another program's stays.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from channels.providers.base import (
     Inbound,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
     SentMessage,
     option,
@@ -89,6 +93,7 @@ CAPABILITIES: Final = Capabilities(
     default_rate=25.0,
     charged_on=ChargedOn.ACCEPTED,
     callback_set_by_hand=False,
+    pull=True,
 )
 
 #: HTTP status of a send that was taken -> milestone: MAX has it; nothing more is ever told.
@@ -270,6 +275,39 @@ class MaxBot(Provider):
     def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
         if self._done(answer):
             return AccountReport(ok=True, message=N_("MAX now sends replies and button presses to this server."))
+        return self._trouble(answer)
+
+    def build_pull(self, cursor: str) -> Call | None:
+        """GET /updates. What it brought is confirmed by the marker of the next question: by then it is stored."""
+        place, limit = wire.pull_place(cursor)
+        query = {"limit": str(limit), "timeout": "0", **({"marker": place} if place else {})}
+        return HttpCall("GET", f"{self.base}/updates", headers=self._headers, query=query)
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        asked = call.query if isinstance(call, HttpCall) else {}
+        if answer.truncated and asked.get("limit") != "1":
+            return Pulled(cursor=wire.too_long(asked.get("marker", "")), more=True)
+        body = wire.get_dict(wire.parse_json(answer.body))
+        updates, marker = body.get("updates"), wire.number(body.get("marker"))
+        if not wire.is_whole(answer) or not isinstance(updates, list):
+            return Pulled(trouble=self._trouble(answer))
+        return Pulled(
+            requests=tuple(wire.as_callback(update) for update in updates if isinstance(update, dict)),
+            cursor=None if marker is None else str(marker),
+            more=marker is not None and len(updates) >= (wire.number(asked.get("limit")) or 1),
+        )
+
+    def build_pull_setup(self, url: str) -> Call | None:
+        return HttpCall("DELETE", f"{self.base}/subscriptions", headers=self._headers, query={"url": url})
+
+    def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
+        # "No such subscription" is as good: nothing is called back.
+        if wire.is_whole(answer) and isinstance(wire.get_dict(wire.parse_json(answer.body)).get("success"), bool):
+            message = N_(
+                "This server now asks MAX for replies and button presses every few seconds. MAX means this for trials: "
+                "for daily work give this server a public https address."
+            )
+            return AccountReport(ok=True, message=message)
         return self._trouble(answer)
 
     # --- the account

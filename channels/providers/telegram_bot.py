@@ -41,6 +41,7 @@ from channels.providers.base import (
     Inbound,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
     SentMessage,
     option,
@@ -70,6 +71,7 @@ CAPABILITIES: Final = Capabilities(
     default_rate=25.0,
     charged_on=ChargedOn.ACCEPTED,
     callback_set_by_hand=False,
+    pull=True,
 )
 
 #: `ok: true` -> milestone: Telegram's cloud took the message over; nothing more is ever told.
@@ -282,6 +284,57 @@ class TelegramBot(Provider):
         body = wire.json_object(answer.body) or {}
         if answer.no_answer is None and body.get("ok") is True:
             return AccountReport(ok=True, message=N_("Telegram now sends replies and button presses to this server."))
+        return self._trouble(answer, body)
+
+    def build_pull(self, cursor: str) -> Call | None:
+        """getUpdates. What it brought is confirmed by the next question's offset: by then it is stored."""
+        place, limit = wire.pull_place(cursor)
+        offset = {"offset": int(place)} if place.isascii() and place.isdigit() else {}
+        payload = {**offset, "limit": limit, "timeout": 0, "allowed_updates": list(UPDATES)}
+        return HttpCall("POST", self._url("getUpdates"), json=payload)
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        asked = wire.get_dict(call.json) if isinstance(call, HttpCall) else {}
+        if answer.truncated and asked.get("limit") != 1:
+            return Pulled(cursor=wire.too_long(wire.ident(asked.get("offset"))), more=True)
+        body = (wire.json_object(answer.body) if not answer.truncated else None) or {}
+        updates = body.get("result")
+        if answer.no_answer is not None or body.get("ok") is not True or not isinstance(updates, list):
+            return Pulled(trouble=self._pull_trouble(answer, body))
+        numbers = [wire.number(wire.get_dict(update).get("update_id")) for update in updates]
+        known = [(number, update) for number, update in zip(numbers, updates, strict=True) if number is not None]
+        return Pulled(
+            requests=tuple(wire.as_callback(update) for _, update in known),
+            cursor=str(max(number for number, _ in known) + 1) if known else None,
+            more=len(updates) >= (wire.number(asked.get("limit")) or 1),
+        )
+
+    def _pull_trouble(self, answer: Answer, body: dict[str, Any]) -> AccountReport:
+        if "conflict" not in wire.scalar(body.get("description")).lower():
+            return self._trouble(answer, body)
+        hooked = "webhook" in wire.scalar(body.get("description")).lower()
+        return AccountReport(
+            ok=False,
+            message=N_(
+                "Telegram sends what people write to this bot to another address. Press “Connect receipts” to get it "
+                "here; that address then gets nothing more."
+            )
+            if hooked
+            else N_(
+                "Another program asks Telegram for this bot's messages too, and each gets only a part of them. Stop the "
+                "other one, or make a bot of its own for Cascade."
+            ),
+            failure=FailureClass.AUTH,
+        )
+
+    def build_pull_setup(self, url: str) -> Call | None:
+        return HttpCall("POST", self._url("deleteWebhook"), json={"drop_pending_updates": False})
+
+    def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
+        body = wire.json_object(answer.body) or {}
+        if answer.no_answer is None and body.get("ok") is True:
+            message = N_("This server now asks Telegram for replies and button presses every few seconds.")
+            return AccountReport(ok=True, message=message)
         return self._trouble(answer, body)
 
     # --- the account

@@ -323,6 +323,27 @@ def _message_key(secret: str, ref: str) -> str:
 # ---------------------------------------------------------------- the account, in words
 
 
+#: Updates of one question for news: so many of the longest fit into an answer.
+PULL_LIMIT: Final = 20
+
+
+def pull_place(cursor: str) -> tuple[str, int]:
+    """Where a question for news goes on, and how many updates it may bring: one alone, where the answer before was too
+    long to be read whole (see too_long)."""
+    place, _, alone = cursor.partition("/")
+    return place, 1 if alone else PULL_LIMIT
+
+
+def too_long(place: str) -> str:
+    """The cursor that asks again from the same place for one update alone."""
+    return f"{place}/1"
+
+
+def as_callback(update: Any) -> CallbackRequest:
+    """An update we asked for, as it would have been called back."""
+    return CallbackRequest("POST", {}, {}, json.dumps(update).encode())
+
+
 def unreachable(answer: Answer) -> AccountReport:
     """There was no answer to a question about the account."""
     return AccountReport(

@@ -21,9 +21,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from cascade.vocabulary import ACCOUNT_TROUBLE, AddressKind, FailureClass, Purpose
-from channels.models import Channel, ChannelState
+from channels.models import Channel, ChannelPull, ChannelState
 from channels.providers.base import Accepted, AccountReport, Answer, Button, Call, NoAnswer, OutgoingMessage, Provider
-from channels.services import accounts, health, pace, tokens
+from channels.services import accounts, health, incoming, pace, tokens
 from channels.services.accounts import AccountError
 from channels.transport import Seam, redact
 from contacts import phones, reasons
@@ -119,19 +119,25 @@ def _self_test(adapter: Provider, proxy: str) -> Verdict:
 
 
 def connect_receipts(channel: Channel) -> Verdict:
-    """Tell the provider to send receipts and replies to this server, where it can be told by API."""
+    """Tell the provider where receipts and replies go, where it can be told by API: to this server, or nowhere, because
+    this server asks for them itself (channels.services.incoming)."""
     url = accounts.callback_url(channel)
-    if not url.startswith("https://"):
-        return Verdict(False, _NEEDS_HTTPS)
     account = _account(channel)
     if isinstance(account, Verdict):
         return account
     adapter, proxy = account
-    call = adapter.build_callback_setup(url)
+    pulled = incoming.is_pulled(channel, adapter.capabilities)
+    if not pulled and not url.startswith("https://"):
+        return Verdict(False, _NEEDS_HTTPS)
+    call = adapter.build_pull_setup(url) if pulled else adapter.build_callback_setup(url)
     if call is None:
         return Verdict(False, _BY_HAND)
     (answer,) = _ask([call], proxy)
-    return _verdict(adapter.read_callback_setup(call, answer), answer, adapter)
+    report = adapter.read_pull_setup(call, answer) if pulled else adapter.read_callback_setup(call, answer)
+    verdict = _verdict(report, answer, adapter)
+    if pulled and verdict.ok:
+        ChannelPull.objects.filter(channel=channel).update(next_at=now(), errors_in_row=0, trouble="")
+    return verdict
 
 
 def ask_balance(channel: Channel) -> Verdict:

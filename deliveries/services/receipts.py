@@ -61,10 +61,32 @@ def store(channel_id: int, request: CallbackRequest) -> bool:
     One statement, durable when it returns. Headers are not stored: they hold the secret that was just verified.
     """
     query = json.dumps(dict(request.query), sort_keys=True) if request.query else "{}"
-    digest = hashlib.sha256(query.encode() + b"\n" + request.body).digest()
     with connection.cursor() as cursor:
-        cursor.execute(_STORE, [channel_id, digest, request.method, query, request.body])
+        cursor.execute(_STORE, [channel_id, _digest(query, request.body), request.method, query, request.body])
         return bool(cursor.rowcount)
+
+
+_STORE_ALL = """
+INSERT INTO deliveries_receipt (channel_id, dedup_key, method, query, headers, body, received_at, state, note)
+SELECT %s, v.dedup_key, v.method, v.query, '{}', v.body, now(), 'new', ''
+FROM unnest(%s::bytea[], %s::text[], %s::jsonb[], %s::bytea[]) WITH ORDINALITY AS v(dedup_key, method, query, body, place)
+ORDER BY v.place ON CONFLICT (channel_id, dedup_key) DO NOTHING
+"""
+
+
+def store_all(channel_id: int, requests: Sequence[CallbackRequest]) -> int:
+    """Keep what was asked for, in the order it came, inside the caller's transaction. Returns how many are new."""
+    queries = [json.dumps(dict(one.query), sort_keys=True) if one.query else "{}" for one in requests]
+    keys = [_digest(query, one.body) for query, one in zip(queries, requests, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _STORE_ALL, [channel_id, keys, [one.method for one in requests], queries, [one.body for one in requests]]
+        )
+        return int(cursor.rowcount)
+
+
+def _digest(query: str, body: bytes) -> bytes:
+    return hashlib.sha256(query.encode() + b"\n" + body).digest()
 
 
 _TAKE = """

@@ -34,7 +34,8 @@ class MaxBot(HttpProvider):
     def __init__(self, world: Any) -> None:
         super().__init__(world)
         self._numbers = itertools.count(1)
-        self._queues: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        #: token -> (marker, update): what a question without that marker, or a later one, is told again.
+        self._queues: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
 
     def reset(self) -> None:
         self._queues.clear()
@@ -57,13 +58,17 @@ class MaxBot(HttpProvider):
             account.callback_url = str(body.get("url", ""))
             account.callback_secret = str(body.get("secret", ""))
             request.reply_json({"success": True})
+        elif operation == "DELETE /subscriptions":
+            known = account.callback_url == query.get("url")
+            if known:
+                account.callback_url = account.callback_secret = ""
+            request.reply_json({"success": known})
         elif operation == "POST /answers":
             request.reply_json({"success": bool(query.get("callback_id"))})
         elif operation == "DELETE /messages":
             self._delete(request, query)
         elif operation == "GET /updates":
-            updates, self._queues[account.name] = self._queues[account.name], []
-            request.reply_json({"updates": updates[:100], "marker": next(self._numbers)})
+            self._tell(request, account, query)
         else:
             _fail(request, 404, "not.found", "Unknown path")
 
@@ -94,6 +99,15 @@ class MaxBot(HttpProvider):
             return front_refusal(answer) or as_json({}, 400)
         status, code, message = REFUSALS[answer]
         return as_json({"code": code, "message": message}, status)
+
+    def _tell(self, request: Request, account: Account, query: dict[str, str]) -> None:
+        """Updates after the marker, which confirms the earlier ones; nothing while there is a webhook."""
+        confirmed = int(query.get("marker", "0"))
+        waiting = [one for one in self._queues[account.name] if one[0] > confirmed]
+        self._queues[account.name] = waiting
+        told = [] if account.callback_url else waiting[: int(query.get("limit", "100"))]
+        last = told[-1][0] if told else confirmed or None
+        request.reply_json({"updates": [update for _, update in told], "marker": last})
 
     def _delete(self, request: Request, query: dict[str, str]) -> None:
         number = query.get("message_id", "").rpartition(".")[2].lstrip("0")
@@ -139,7 +153,7 @@ class MaxBot(HttpProvider):
     def _update(self, account: Account, update: dict[str, Any]) -> Hook | None:
         update["timestamp"] = _now()
         if not account.callback_url:
-            self._queues[account.name].append(update)
+            self._queues[account.name].append((next(self._numbers), update))
             del self._queues[account.name][:-10_000]
             return None
         return json_hook(update, **{"X-Max-Bot-Api-Secret": account.callback_secret})

@@ -44,6 +44,9 @@ class Telegram(HttpProvider):
             account.callback_url = str(body.get("url", ""))
             account.callback_secret = str(body.get("secret_token", ""))
             _ok(request, True)
+        elif method == "deleteWebhook":
+            account.callback_url = account.callback_secret = ""
+            _ok(request, True)
         elif method == "deleteMessage":
             self._delete(request, body)
         elif method == "answerCallbackQuery":
@@ -54,7 +57,7 @@ class Telegram(HttpProvider):
                 return
             offset = int(body.get("offset") or 0)
             self._queues[token] = [u for u in self._queues[token] if u["update_id"] >= offset]
-            _ok(request, self._queues[token][:100])
+            _ok(request, self._queues[token][: int(body.get("limit") or 100)])
         else:
             _fail(request, 404, "Not Found")
 

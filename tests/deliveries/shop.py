@@ -24,7 +24,7 @@ class Shop:
     emulator: str = "http://127.0.0.1:9"
 
     def messenger(self, name: str = "Мессенджер", **fields: object) -> Channel:
-        fields = {"price": Decimal("2.60"), "charged_on": "delivered", "rate": 1000.0, **fields}
+        fields = {"price": Decimal("2.60"), "charged_on": "delivered", "rate": 1000.0, "incoming": "callback", **fields}
         return create_channel(
             "green_api_whatsapp",
             name,
@@ -39,7 +39,7 @@ class Shop:
 
     def bot(self, name: str = "Бот", **fields: object) -> Channel:
         """A channel that reports nothing: only the person's own answer ends its step."""
-        fields = {"price": Decimal(0), "charged_on": "accepted", "rate": 1000.0, **fields}
+        fields = {"price": Decimal(0), "charged_on": "accepted", "rate": 1000.0, "incoming": "callback", **fields}
         return create_channel(
             "telegram_bot", name, {"token": "123456789:AAtest"}, base_url=f"{self.emulator}/telegram", **fields
         )

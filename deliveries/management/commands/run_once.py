@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from deliveries.services import advance, launch, polling, receipts, recover
+from deliveries.services import advance, launch, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 
@@ -20,6 +20,7 @@ def run_once() -> dict[str, int]:
         "reaped": recover.reap_leases(),
         "mended": len(recover.probe_channels()),
         "offline": recover.watch_accounts(),
+        "pulled": pulling.pull_due(),
         "receipts": receipts.process(),
         "asked": polling.poll_due(),
         "advanced": advance.advance_due()[0],

@@ -44,7 +44,7 @@ CAST: Cast = [
 
 def channel_of(street: Street, slug: str, **config: Any) -> Channel:
     config = {"id_instance": "3100000001", "api_token": "green-token", **config}
-    return create_channel(slug, slug, config, base_url=f"{street.emulator}/{slug}", rate=1000.0)
+    return create_channel(slug, slug, config, base_url=f"{street.emulator}/{slug}", rate=1000.0, incoming="callback")
 
 
 @each

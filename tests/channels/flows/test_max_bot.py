@@ -38,7 +38,9 @@ CAST: Cast = [
 
 def bot_of(street: Street) -> Channel:
     token = {"token": "f9LHtest"}
-    return create_channel("max_bot", "MAX", token, base_url=f"{street.emulator}/max_bot", rate=1000.0)
+    return create_channel(
+        "max_bot", "MAX", token, base_url=f"{street.emulator}/max_bot", rate=1000.0, incoming="callback"
+    )
 
 
 def test_max_every_way(processes: Processes, street: Street, settings: LazySettings, emulator: Running) -> None:

@@ -43,6 +43,7 @@ from channels.providers.base import (
     NoAnswer,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
     SentMessage,
     StatusReport,
@@ -206,6 +207,9 @@ class ProviderContract:
             calls.append(("read_callback_setup", setup))
         if (token := provider.build_token(NOW)) is not None:
             calls.append(("read_token", token))
+        calls += [("read_pull", call) for call in map(provider.build_pull, ("", "7", "7/1")) if call is not None]
+        if (pull_setup := provider.build_pull_setup("https://example.org/hooks/x")) is not None:
+            calls.append(("read_pull_setup", pull_setup))
         return calls
 
     # --- what leaves an adapter
@@ -259,6 +263,20 @@ class ProviderContract:
         self.check_words(found.detail)
         self.check_storable(found)
 
+    def check_pulled(self, provider: Provider, pulled: Pulled) -> None:
+        """What was fetched can be read as a callback; trouble moves nothing and acknowledges nothing."""
+        assert pulled.cursor is None or len(pulled.cursor) <= 500
+        if pulled.trouble is not None:
+            assert not pulled.trouble.ok
+            assert (pulled.requests, pulled.cursor, pulled.acks, pulled.more) == ((), None, (), False)
+            self.check_words(pulled.trouble.message % dict(pulled.trouble.params), 600)
+        for call in pulled.acks:
+            assert isinstance(call, HttpCall)
+            assert call.url.startswith("http://provider.invalid/api/")
+        for request in pulled.requests:
+            with contextlib.suppress(ValueError):
+                self.check_items(provider, provider.read_callback(request))
+
     def check_words(self, text: str, limit: int = MAX_DETAIL) -> None:
         assert len(text) <= limit
         assert "\n" not in text
@@ -281,6 +299,8 @@ class ProviderContract:
             assert isinstance(result, bool)
         elif reader == "read_token":
             self.check_token(result)
+        elif reader == "read_pull":
+            self.check_pulled(provider, result)
         elif reader in {"read_poll", "read_check"}:
             self.check_items(provider, result)
             if reader == "read_check" and provider.capabilities.resolves and not result:
@@ -422,6 +442,8 @@ class ProviderContract:
         assert (provider.build_recall(self.recallable()) is not None) is facts.recall
         assert (provider.build_balance() is not None) is facts.balance
         assert (provider.build_token(NOW) is not None) is facts.token
+        assert (provider.build_pull("") is not None) is facts.pull
+        assert (provider.build_pull_setup("https://x.example/h") is not None) is facts.pull
         assert (provider.build_callback_setup("https://x.example/h") is None) is facts.callback_set_by_hand
         assert facts.default_rate > 0
         assert facts.max_text > 0
