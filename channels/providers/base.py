@@ -162,12 +162,15 @@ class Accepted:
     """The provider took this message. `milestone` is ACCEPTED, or SENT where the answer proves more.
 
     `cost` is the provider's own figure for this message, where it sends one (else the price list is used).
+    `provider_message_id` is "" only where the provider says that it has this message already and not by which id.
+    `resolved`: the channel's own id for the phone written to (Capabilities.learns_id).
     """
 
     ref: str
     provider_message_id: str
     milestone: Milestone = Milestone.ACCEPTED
     cost: Decimal | None = None
+    resolved: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,7 @@ class StatusReport:
     tomorrow and must not be remembered against the person.
 
     A report that names neither message nor address is about the account itself (logged out, tariff used up).
+    `account`: its name at the provider, where one callback address serves several (Provider.callback_group).
     """
 
     event_key: str
@@ -218,6 +222,7 @@ class StatusReport:
     detail: str = ""
     at: datetime | None = None
     cost: Decimal | None = None
+    account: str = ""
 
     @property
     def of_account(self) -> bool:
@@ -227,7 +232,10 @@ class StatusReport:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A person wrote, pressed a button, or opened a dialogue. `payload` is the pressed button's."""
+    """A person wrote, pressed a button, or opened a dialogue. `payload` is the pressed button's.
+
+    `account`: whom they wrote to, by its name at the provider, where one callback address serves several accounts.
+    """
 
     event_key: str
     address: str
@@ -235,6 +243,7 @@ class Inbound:
     payload: str = ""
     in_reply_to: str = ""  #: provider_message_id of our message, where the wire tells
     at: datetime | None = None
+    account: str = ""
 
 
 class AddressState(StrEnum):
@@ -363,6 +372,9 @@ class Capabilities:
     #: The address is a phone, and messages go to an id of the channel's own that build_check() finds for it: it is
     #: asked before the first message to a person, remembered for a month, and what build_send() gets as address.
     resolves: bool = False
+    #: The address is a phone, and the answer to a send names the channel's own id for it (Accepted.resolved), from which
+    #: the person writes back: it is kept with the phone, and what build_send() gets as address from then on.
+    learns_id: bool = False
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True
@@ -414,6 +426,11 @@ class Provider(ABC):
         #: The access token that calls carry where capabilities.token; put here by channels.services.tokens before
         #: anything is built.
         self.token = ""
+        #: Accounts with the same word share one callback address at their provider: what comes in for one may be about
+        #: any of them, and all read a callback into the same items in the same order. "": this one shares with nobody.
+        self.callback_group = ""
+        #: What such a callback calls this account (StatusReport.account, Inbound.account).
+        self.account_name = ""
 
     def problem(self) -> str:
         """English msgid: why an account with this config cannot work, whatever the provider says; "" when nothing

@@ -28,7 +28,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
@@ -222,7 +221,7 @@ class Exolve(Provider):
             text = wire.prose(row["text"])
             stamp = "\0".join((sender, wire.scalar(row.get("date")), text))
             key = message_id or hashlib.sha256(stamp.encode("utf-8", "replace")).hexdigest()
-            return [Inbound(f"in:{key}", sender, text=text, at=_moment(row.get("date")))]
+            return [Inbound(f"in:{key}", sender, text=text, at=wire.iso_moment(row.get("date")))]
         if message_id and _status(row):
             return [self._report(row, message_id, "")]
         raise ValueError("neither a status nor an incoming message")
@@ -283,12 +282,3 @@ def _phone(text: str) -> str:
     """+79... of a sender's number; "" for a name."""
     digits = text.removeprefix("+")
     return f"+{digits}" if digits.isascii() and digits.isdigit() else ""
-
-
-def _moment(value: Any) -> datetime | None:
-    """RFC 3339; a moment without a zone is nobody's and is left out."""
-    try:
-        at = datetime.fromisoformat(wire.scalar(value))
-        return at.astimezone(UTC) if at.tzinfo else None
-    except (ValueError, OverflowError):
-        return None

@@ -20,6 +20,11 @@ _MODULES = {
     "vk": "channels.providers.vk:Vk",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "avito": "channels.providers.avito:Avito",
+    "wazzup_whatsapp": "channels.providers.wazzup_whatsapp:WazzupWhatsApp",
+    "wazzup_telegram": "channels.providers.wazzup_telegram:WazzupTelegram",
+    "wazzup_max": "channels.providers.wazzup_max:WazzupMax",
+    "wazzup_viber": "channels.providers.wazzup_viber:WazzupViber",
+    "wazzup_avito": "channels.providers.wazzup_avito:WazzupAvito",
     "smtp": "channels.providers.smtp:Smtp",
     "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
 }

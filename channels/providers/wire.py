@@ -132,6 +132,15 @@ def moment(value: Any) -> datetime | None:
     return datetime.fromtimestamp(seconds, tz=UTC)
 
 
+def iso_moment(value: Any) -> datetime | None:
+    """An ISO 8601 moment with a zone; None for everything else: without its zone it could be hours away."""
+    try:
+        found = datetime.fromisoformat(scalar(value).strip())
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
 def same(given: str, expected: str) -> bool:
     """Constant-time equality; an empty expectation never matches."""
     return bool(expected) & hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode("utf-8", "replace"))

@@ -12,7 +12,7 @@ import json
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -132,11 +132,12 @@ def process(limit: int = BATCH) -> int:
         adapters = _adapters({letter.channel_id for letter in letters})
         for letter in letters:
             _read(letter, adapters.get(letter.channel_id))
-        _apply_reports(letters)
-        for letter in letters:
+        addressed = [*letters, *_hand_over(letters, adapters)]
+        _apply_reports(addressed)
+        for letter in addressed:
             _apply_others(letter, adapters)
         _file(letters)
-        seen = {letter.channel_id for letter in letters}
+        seen = {letter.channel_id for letter in addressed}
         ChannelState.objects.filter(pk__in=seen).update(last_receipt_at=letters[0].now)
     _acknowledge([letter for letter in fresh if letter.channel_id in adapters])
     return len(letters)
@@ -196,6 +197,44 @@ def _read(letter: _Letter, adapter: Provider | None) -> None:
     else:
         if not letter.items:
             letter.state = Receipt.State.IGNORED
+
+
+def _hand_over(letters: Sequence[_Letter], adapters: dict[int, Provider]) -> list[_Letter]:
+    """What came in at one account's address about its sisters (Provider.callback_group), as letters to those, which are
+    never filed: what nobody knows stays with the letter that brought it. Takes it off `letters`, and adds the sisters to
+    `adapters`. What names an account that is not here is nobody's, and dropped.
+    """
+    shared = [one for one in letters if one.items and adapters[one.channel_id].callback_group]
+    if not shared:
+        return []
+    groups: dict[str, set[int]] = defaultdict(set)
+    adapters |= _adapters(set(Channel.objects.exclude(config_encrypted="").values_list("pk", flat=True)))
+    for channel_id, adapter in adapters.items():
+        groups[adapter.callback_group].add(channel_id)
+    named = {(one.callback_group, one.account_name): channel_id for channel_id, one in adapters.items()}
+    idents = {item.provider_message_id for one in shared for item in one.items if isinstance(item, StatusReport)}
+    known = Attempt.objects.filter(channel_id__in=list(adapters), provider_message_id__in=idents - {""})
+    sent_by: dict[str, set[int]] = defaultdict(set)
+    for ident, channel_id in known.values_list("provider_message_id", "channel_id"):
+        sent_by[ident].add(channel_id)
+    handed = []
+    for letter in shared:
+        group = adapters[letter.channel_id].callback_group
+        kept: list[CallbackItem] = []
+        for index, item in enumerate(letter.items):
+            owner: int | None = letter.channel_id
+            if not isinstance(item, AddressChange) and item.account:
+                owner = named.get((group, item.account))
+            elif isinstance(item, StatusReport) and letter.channel_id not in sent_by[item.provider_message_id]:
+                owner = next(iter(sent_by[item.provider_message_id] & groups[group]), letter.channel_id)
+            if owner == letter.channel_id:
+                kept.append(item)
+            elif owner is not None:
+                # Read again as its own account reads it: the same items in the same order.
+                its = adapters[owner].read_callback(letter.request)[index]
+                handed.append(replace(letter, channel_id=owner, items=[its]))
+        letter.items = kept
+    return handed
 
 
 def _apply_reports(letters: Sequence[_Letter]) -> None:
@@ -258,7 +297,8 @@ def _state_of(change: AddressChange) -> str:
 def _contact_of(channel_id: int, address: str, adapter: Provider) -> Contact | None:
     """Whose address this is, by what this channel's addresses are."""
     kind = adapter.capabilities.address
-    if kind is AddressKind.PHONE and not adapter.capabilities.resolves:
+    by_id = adapter.capabilities.resolves or (adapter.capabilities.learns_id and not address.startswith("+"))
+    if kind is AddressKind.PHONE and not by_id:
         digits = "".join(c for c in address if c.isdigit())
         return Contact.objects.filter(phone=f"+{digits}").first()
     if kind is AddressKind.EMAIL:

@@ -37,7 +37,7 @@ def journal(url: str) -> list[dict[str, Any]]:
 def wire_name(slug: str) -> str:
     """What the emulator calls a provider's wire."""
     names = {"green_api_whatsapp": "green", "telegram_bot": "telegram", "stream_telecom": "stream"}
-    return names.get(slug, slug)
+    return "wazzup" if slug.startswith("wazzup_") else names.get(slug, slug)
 
 
 def receive_callbacks(shop: Shop, web: str, channel: Channel) -> None:

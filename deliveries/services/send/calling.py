@@ -182,7 +182,8 @@ def call(
         rows, now = _lock(by_id)
         if not rows or now is None:
             return
-        desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=capabilities.resolves)
+        own_ids = capabilities.resolves or capabilities.learns_id
+        desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=own_ids)
         if capabilities.idempotent_send:
             desk.first_refs = _first_refs([row.facts for row in rows if row.tries])
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []

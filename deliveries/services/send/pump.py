@@ -22,7 +22,16 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from campaigns.services.lifecycle import pause
 from cascade.vocabulary import FailureClass, Reason
 from channels.models import Channel
-from channels.providers.base import AddressChange, AddressState, Call, Failed, OutgoingMessage, Provider, SendResult
+from channels.providers.base import (
+    Accepted,
+    AddressChange,
+    AddressState,
+    Call,
+    Failed,
+    OutgoingMessage,
+    Provider,
+    SendResult,
+)
 from channels.services import tokens
 from channels.services.accounts import AccountError, adapter_for, proxy_for
 from channels.services.health import closed_channels, open_breaker
@@ -432,7 +441,7 @@ class Pump:
         for item in items:
             ref = item.message.ref
             result = by_ref.get(ref) or Failed(ref, FailureClass.OUTCOME_UNKNOWN, detail="no result from the adapter")
-            self._done.append(Done(item, result, recalled, registered))
+            self._done.append(Done(_learned(item, result), result, recalled, registered))
         self._flying -= len(items)
         if len(self._done) >= self._batch or len(self._tasks) <= 1:
             self._news.set()
@@ -446,6 +455,12 @@ def _not_there(message: OutgoingMessage, state: AddressState) -> Failed:
 def _addressed(item: Outgoing, address: str) -> Outgoing:
     """The same message to the channel's own id for the phone it was for."""
     return replace(item, message=replace(item.message, address=address), found_for=item.message.address)
+
+
+def _learned(item: Outgoing, result: SendResult) -> Outgoing:
+    """With the id that the answer to a message to a phone has named (Capabilities.learns_id)."""
+    named = result.resolved if isinstance(result, Accepted) else ""
+    return _addressed(item, named) if named and item.message.address.startswith("+") else item
 
 
 def _held_back(ref: str, left: timedelta) -> Failed:

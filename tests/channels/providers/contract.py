@@ -153,6 +153,8 @@ class ProviderContract:
     phone: ClassVar[str] = ""
     #: Callbacks have a secret of some kind (SMTP has no callbacks).
     has_callbacks: ClassVar[bool] = True
+    #: The wire has an answer that says "taken already" and no number.
+    accepts_without_id: ClassVar[bool] = False
     #: A body with a status word nobody knows, and the request field it comes in; {} where there are no receipts.
     unknown_status: ClassVar[dict[str, Any]] = {}
 
@@ -222,7 +224,10 @@ class ProviderContract:
             if isinstance(result, Accepted):
                 assert result.milestone in {Milestone.ACCEPTED, Milestone.SENT}
                 assert result.milestone in provider.capabilities.reports
-                assert 0 < len(result.provider_message_id) <= MAX_IDENT
+                assert bool(result.provider_message_id) or self.accepts_without_id
+                assert len(result.provider_message_id) <= MAX_IDENT
+                assert len(result.resolved) <= MAX_IDENT
+                assert not result.resolved or provider.capabilities.learns_id
                 assert result.cost is None or (isinstance(result.cost, Decimal) and result.cost >= 0)
             else:
                 assert isinstance(result.failure, FailureClass)
