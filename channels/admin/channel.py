@@ -178,6 +178,9 @@ def _form_field(one: dataclasses.Field[Any], hint: Any) -> forms.Field:
         # autocomplete: a browser must not offer the owner's own password here, nor remember this one.
         widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
         return forms.CharField(widget=widget, max_length=4000, **{**common, "initial": None})
+    if (lines := one.metadata.get("lines", 1)) > 1:
+        area = UnfoldAdminTextareaWidget(attrs={"rows": lines, "spellcheck": "false"})
+        return forms.CharField(widget=area, max_length=4000, **common)
     return forms.CharField(widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}), max_length=1000, **common)
 
 

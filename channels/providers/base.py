@@ -397,9 +397,11 @@ def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any
     return field(repr=False, metadata=facts, **kwargs)
 
 
-def option(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
-    """A plain Config field; the admin form is made from these. `rare` as in secret()."""
-    return field(metadata={"label": label, "help_text": help_text, "secret": False, "rare": rare}, **kwargs)
+def option(label: str, help_text: str = "", *, rare: bool = False, lines: int = 1, **kwargs: Any) -> Any:
+    """A plain Config field; the admin form is made from these. `rare` as in secret(); `lines`: how high its box is,
+    where it holds several lines."""
+    facts = {"label": label, "help_text": help_text, "secret": False, "rare": rare, "lines": lines}
+    return field(metadata=facts, **kwargs)
 
 
 class Provider(ABC):

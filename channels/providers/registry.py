@@ -27,6 +27,7 @@ _MODULES = {
     "wazzup_avito": "channels.providers.wazzup_avito:WazzupAvito",
     "smtp": "channels.providers.smtp:Smtp",
     "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
+    "own_http": "channels.providers.own_http:OwnHttp",
 }
 
 
