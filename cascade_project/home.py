@@ -28,7 +28,7 @@ from channels.models import Chain, Channel, ChannelState
 from channels.services.health import advice
 from contacts.models import Contact, ImportJob
 from deliveries.models import Receipt
-from deliveries.selectors import pulse, unknown_outcomes
+from deliveries.selectors import count_tasks, pulse, unknown_outcomes
 from templates_app.models import MessageTemplate
 
 #: Milliseconds between two looks at what runs.
@@ -49,6 +49,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "first_steps": steps if steps and not all(step["done"] for step in steps) else [],
         "troubles": list(_troubles(request)),
         "imports": _imports() if user.has_perm("contacts.view_importjob") else [],
+        "desk": _desk(request),
         "sees_campaigns": user.has_perm("campaigns.view_campaign"),
         "sees_nothing": not context.get("app_list"),
         "part_url": reverse("home_part"),
@@ -124,6 +125,14 @@ def _troubles(request: HttpRequest) -> Iterator[dict[str, Any]]:
                 "url": f"{reverse('admin:deliveries_delivery_changelist')}?look=unknown",
                 "bad": False,
             }
+
+
+def _desk(request: HttpRequest) -> dict[str, Any] | None:
+    """The calls that wait for this person or for anybody; None where nobody has any to make."""
+    if not request.user.has_perm("deliveries.view_operatortask"):
+        return None
+    counted = count_tasks(request.user.pk)
+    return {**counted, "url": reverse("admin:deliveries_operatortask_changelist")} if counted["open"] else None
 
 
 def _imports() -> list[ImportJob]:

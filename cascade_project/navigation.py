@@ -44,6 +44,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deliveries.delivery", "outbox"),
             ("deliveries.attempt", "call_made"),
             ("deliveries.inboundmessage", "inbox"),
+            ("deliveries.operatortask", "support_agent"),
             ("deliveries.receipt", "receipt_long"),
         ),
     ),

@@ -43,7 +43,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
-from channels.providers.base import Answer, Call, HttpCall, MailCall, NoAnswer
+from channels.providers.base import ON_THE_DESK, Answer, Call, DeskCall, HttpCall, MailCall, NoAnswer
 
 MAX_ANSWER: Final = 1_000_000
 #: Shorter than what servers usually keep (5 s and more): a connection we think alive but they closed turns a
@@ -82,6 +82,8 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 def describe(call: Call) -> str:
     """A call as one line for logs: no query, no body, no secrets, no person's address."""
+    if isinstance(call, DeskCall):
+        return f"desk x{len(call.refs)}"
     if isinstance(call, MailCall):
         return f"SMTP {call.host}:{call.port} x{len(call.refs)}"
     return f"{call.method} {redact(call.url.partition('?')[0])} x{len(call.refs)}"
@@ -285,6 +287,8 @@ class Seam:
 
         `proxy`: http://user:password@host:port of this account.
         """
+        if isinstance(call, DeskCall):
+            return ON_THE_DESK
         if isinstance(call, MailCall):
             if self._mail is None:
                 self._mail = _MailRoom(self.guard, self._timeout.sock_connect or 5.0, self._total, self._mail_threads)

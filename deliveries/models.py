@@ -10,6 +10,7 @@ A delivery is always in one of four states, and the CHECK below makes “forgott
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from campaigns.models import Campaign
 from cascade.vocabulary import FailureClass, Milestone, Outcome
 from channels.models import Channel, ChargedOnChoices
+from channels.providers.operator import Said
 from contacts.models import Contact, PurposeChoices
 
 
@@ -405,6 +407,75 @@ class MarketingTouch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact_id} {self.at}"
+
+
+class SaidChoices(models.TextChoices):
+    CONFIRMED = Said.CONFIRMED.value, _("Spoke: confirmed")
+    NOT_INTERESTED = Said.NOT_INTERESTED.value, _("Spoke: not interested")
+    NO_ANSWER = Said.NO_ANSWER.value, _("No answer")
+    WRONG_NUMBER = Said.WRONG_NUMBER.value, _("Wrong number")
+    REFUSED = Said.REFUSED.value, _("Refused all messages")
+
+
+class OperatorTask(models.Model):
+    """A step that a colleague does: a call with its whole story. Written with the attempt's result, withdrawn with the
+    decision that makes it pointless; between the two it stands on the desk (docs/adr, “A task is written with its
+    result”)."""
+
+    class State(models.TextChoices):
+        OPEN = "open", _("to do")
+        DONE = "done", _("done")
+        WITHDRAWN = "withdrawn", _("withdrawn")
+
+    delivery = models.ForeignKey(
+        Delivery, verbose_name=_("delivery"), on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
+    step = models.PositiveSmallIntegerField(_("step"))
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("channel"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    contact = models.ForeignKey(
+        Contact, verbose_name=_("contact"), null=True, on_delete=models.SET_NULL, related_name="tasks"
+    )
+    #: The attempt's reference: what a report names.
+    client_ref = models.CharField(max_length=22)
+    address = models.CharField(_("phone"), max_length=200)
+    text = models.TextField(_("what to say"))
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    due_at = models.DateTimeField(_("call before"))
+    created_at = models.DateTimeField(_("created"), db_default=Now())
+    taken_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("taken by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    taken_at = models.DateTimeField(null=True)
+    #: How often the person asked to be called later.
+    postponed = models.PositiveSmallIntegerField(default=0)
+    outcome = models.CharField(_("outcome"), max_length=16, choices=SaidChoices.choices, blank=True)
+    note = models.CharField(_("note"), max_length=500, blank=True)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, verbose_name=_("done by"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    closed_at = models.DateTimeField(_("closed"), null=True)
+    #: A Reason: why it was taken off the desk.
+    withdrawn_because = models.CharField(max_length=32, blank=True)
+
+    class Meta:
+        verbose_name = _("operator's task")
+        verbose_name_plural = _("operator's tasks")
+        constraints = [
+            # A step is one call, whatever is tried again or recorded twice.
+            models.UniqueConstraint(fields=["delivery", "step"], name="task_once_per_step"),
+            models.CheckConstraint(
+                name="task_closed_or_open",
+                condition=Q(state="open", closed_at__isnull=True, outcome="")
+                | (Q(state="done", closed_at__isnull=False) & ~Q(outcome=""))
+                | Q(state="withdrawn", closed_at__isnull=False, outcome=""),
+            ),
+        ]
+        indexes = [models.Index(fields=["due_at"], name="task_open", condition=Q(state="open"))]
+
+    def __str__(self) -> str:
+        return self.address
 
 
 class Heartbeat(models.Model):

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_noop
 
 from campaigns.money import say_money
 from cascade.explain import OUTCOME_TEXT, REASON_TEXT
-from cascade.vocabulary import Milestone, Outcome, Reason
+from cascade.vocabulary import AddressKind, Milestone, Outcome, Reason
 from channels.models import Channel
 from contacts.models import Contact
 from contacts.selectors import found_by
@@ -32,6 +32,7 @@ from deliveries.models import (
     FailureChoices,
     Heartbeat,
     MarketingTouch,
+    OperatorTask,
     OutcomeChoices,
     TimelineEvent,
 )
@@ -68,6 +69,15 @@ _CALLED_AGAIN = gettext_noop("Step %(step)s: try %(try)s through %(channel)s to 
 _FAILED = gettext_noop("%(channel)s: %(failure)s.")
 _FAILED_WHY = gettext_noop("%(channel)s: %(failure)s (%(why)s).")
 _UNKNOWN = gettext_noop("%(channel)s: no answer came, nobody knows whether it left. It is not repeated blindly.")
+#: To a colleague nothing is sent, and no provider takes it.
+_DESK_CALLED = gettext_noop("Step %(step)s: a task for %(channel)s: call %(address)s.")
+_DESK_WORDS = {
+    "accepted_at": gettext_noop("%(channel)s: the task stands on the desk."),
+    "delivered_at": gettext_noop("%(channel)s: spoke to the person."),
+}
+_TASK_SAID = gettext_noop("%(who)s reports: “%(outcome)s”.")
+_TASK_SAID_WITH_NOTE = gettext_noop("%(who)s reports: “%(outcome)s”. Note: %(note)s")
+_TASK_WITHDRAWN = gettext_noop("The operator's task was withdrawn: the call is not needed any more.")
 _RECALLED = gettext_noop("An earlier message that had not arrived was taken back.")
 _LATE = gettext_noop("%(channel)s: a late receipt came: %(milestone)s.")
 _PLANNED = gettext_noop("Planned.")
@@ -101,6 +111,8 @@ def timeline(delivery_id: int, *, mask: bool = False) -> list[Line]:
     for event in events:
         order = _BEFORE_FACTS if event.kind == TimelineEvent.Kind.RECALLED else _AFTER_FACTS + len(lines)
         lines.append((event.at, order, _event_line(event, steps, names, delivery)))
+    for task in OperatorTask.objects.filter(delivery=delivery).exclude(state="open").select_related("closed_by"):
+        lines.append((task.closed_at or task.created_at, 1, _task_line(task)))
     lines.sort(key=lambda one: (one[0], one[1]))
     return [line for _at, _order, line in lines]
 
@@ -120,9 +132,14 @@ def _attempt_lines(
         "address": masked(attempt.address) if mask else attempt.address,
     }
     number = attempt.step + 1
-    text = _(_CALLED if attempt.try_no == 1 else _CALLED_AGAIN) % params
+    by_desk = attempt.step < len(steps) and steps[attempt.step].get("address") == AddressKind.PERSON
+    called = _CALLED if attempt.try_no == 1 else _CALLED_AGAIN
+    text = _(_DESK_CALLED if by_desk else called) % params
     yield attempt.called_at, 1, Line(attempt.called_at, text, "send", "plain", number)
-    moments = [(getattr(attempt, name), milestone, words, icon) for name, milestone, words, icon in _FACTS]
+    moments = [
+        (getattr(attempt, name), milestone, _DESK_WORDS.get(name, words) if by_desk else words, icon)
+        for name, milestone, words, icon in _FACTS
+    ]
     known = [one for one in moments if one[0] is not None]
     charged = next((one for one in known if one[1] == attempt.charged_on), None)
     for position, (at, milestone, words, icon) in enumerate(known):
@@ -151,6 +168,17 @@ def _attempt_lines(
                 at, _("%(channel)s: charged.") % params, "payments", "grey", number, say_money(attempt.cost, currency)
             ),
         )
+
+
+def _task_line(task: OperatorTask) -> Line:
+    """What a colleague reported, in his or her own words, or why the call was not needed."""
+    at = task.closed_at or task.created_at
+    if task.state == OperatorTask.State.WITHDRAWN:
+        return Line(at, _(_TASK_WITHDRAWN), "undo", "grey", task.step + 1, detail=reason_label(task.withdrawn_because))
+    who = task.closed_by.get_username() if task.closed_by else "…"
+    params = {"who": who, "outcome": task.get_outcome_display(), "note": task.note}
+    text = _(_TASK_SAID_WITH_NOTE if task.note else _TASK_SAID) % params
+    return Line(at, text, "support_agent", "plain", task.step + 1)
 
 
 def _event_line(
@@ -461,6 +489,38 @@ def pulse() -> Pulse:
     silent = tuple(name for name, at, present in rows if present - at > SILENCE)
     oldest = min((at for name, at, _present in rows if name in silent), default=max(at for _name, at, _present in rows))
     return Pulse(oldest, int((rows[0][2] - oldest).total_seconds() // 60), silent)
+
+
+# ---------------------------------------------------------------- the operators' desk
+
+#: Parts of the desk in the order of its tabs, English msgids.
+TASK_VIEWS: dict[str, str] = {
+    "open": gettext_noop("To do"),
+    "mine": gettext_noop("Mine"),
+    "overdue": gettext_noop("Overdue"),
+    "closed": gettext_noop("Closed"),
+}
+#: Counting further says nothing more.
+_TASKS_COUNTED = 1000
+
+
+def tasks_of_view(tasks: QuerySet[OperatorTask], view: str, user_id: int | None) -> QuerySet[OperatorTask]:
+    """The tasks of one part of the desk (TASK_VIEWS) for one colleague."""
+    if view == "closed":
+        return tasks.exclude(state=OperatorTask.State.OPEN)
+    tasks = tasks.filter(state=OperatorTask.State.OPEN)
+    if view == "mine":
+        return tasks.filter(taken_by_id=user_id)
+    return tasks.filter(due_at__lte=Now()) if view == "overdue" else tasks
+
+
+def count_tasks(user_id: int | None) -> dict[str, int]:
+    """How many tasks stand in each open part of the desk, up to a thousand."""
+    return {
+        view: tasks_of_view(OperatorTask.objects.all(), view, user_id)[:_TASKS_COUNTED].count()
+        for view in TASK_VIEWS
+        if view != "closed"
+    }
 
 
 def unknown_outcomes() -> QuerySet[Delivery]:

@@ -71,6 +71,8 @@ class StepTerms:
     check_registration: bool
     by_address: bool  #: needs an address of its own account (a bot's chat), not the card's phone or e-mail
     by_email: bool
+    by_person: bool  #: a colleague does it: a task on the desk instead of a message on a wire
+    due: timedelta | None  #: when the colleague should have done it, from the moment it was put there
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ def _terms(raw: Mapping[str, Any]) -> StepTerms:
         check_registration=raw["check_registration"],
         by_address=raw["address"] in ("chat_id", "device"),
         by_email=raw["address"] == "email",
+        by_person=raw["address"] == "person",
+        due=timedelta(seconds=raw["due"]) if raw.get("due") is not None else None,
     )
 
 

@@ -127,7 +127,19 @@ class MailCall:
     probe_only: bool = False
 
 
-Call = HttpCall | MailCall
+@dataclass(frozen=True, slots=True)
+class DeskCall:
+    """A message that no wire carries: a colleague does it (operator).
+
+    Nothing leaves the house. The seam answers ON_THE_DESK at once; the task itself is written by the engine in the very
+    transaction that records this answer, and withdrawn in the one that decides it is not wanted any more
+    (docs/adr, "A task is written with its result").
+    """
+
+    refs: tuple[str, ...] = ()
+
+
+Call = HttpCall | MailCall | DeskCall
 
 
 class NoAnswer(StrEnum):
@@ -230,6 +242,17 @@ class StatusReport:
         return not (self.ref or self.provider_message_id or self.address)
 
 
+class Refusal(StrEnum):
+    """What a person will not have any more, where the wire says so itself (a key, a colleague's word).
+
+    Words are judged by cascade.intents, whatever stands here.
+    """
+
+    NOTHING = ""
+    MARKETING = "marketing"
+    ALL = "all"  #: service messages too
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """A person wrote, pressed a button, or opened a dialogue. `payload` is the pressed button's.
@@ -242,6 +265,7 @@ class Inbound:
     text: str = ""
     payload: str = ""
     in_reply_to: str = ""  #: provider_message_id of our message, where the wire tells
+    refuses: Refusal = Refusal.NOTHING
     at: datetime | None = None
     account: str = ""
 
@@ -268,6 +292,9 @@ class AddressChange:
 
 
 CallbackItem = StatusReport | Inbound | AddressChange
+
+#: What the seam answers to a DeskCall.
+ON_THE_DESK = Answer(status=201, body=b'{"desk": true}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +354,7 @@ class How(StrEnum):
     BOTH = "both"  #: callback, with polling as the net below
     LINK = "link"  #: by our own tracked link
     BUTTON = "button"  #: by a button under the message
+    PERSON = "person"  #: a colleague says so on a page of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +403,8 @@ class Capabilities:
     #: The address is a phone, and the answer to a send names the channel's own id for it (Accepted.resolved), from which
     #: the person writes back: it is kept with the phone, and what build_send() gets as address from then on.
     learns_id: bool = False
+    #: A colleague should have done it so long after it was put on the desk (AddressKind.PERSON only).
+    due: timedelta | None = None
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True

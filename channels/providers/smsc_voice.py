@@ -38,6 +38,7 @@ from channels.providers.base import (
     How,
     Inbound,
     OutgoingMessage,
+    Refusal,
     option,
 )
 from channels.providers.smsc_wire import TTL, SmscAccount, SmscAccountConfig
@@ -197,6 +198,7 @@ class SmscVoice(SmscAccount):
         key = self._key(fields)
         if phone and key and key != self.config.confirm_key:
             # Another key is an answer in its own words, as a written one would be.
-            said = "СТОП" if key == self.config.refuse_key else key
-            items.append(Inbound(f"key:{message_id}:{phone}:{key}", phone, text=said, in_reply_to=message_id))
+            refuses = Refusal.MARKETING if key == self.config.refuse_key else Refusal.NOTHING
+            known = f"key:{message_id}:{phone}:{key}"
+            items.append(Inbound(known, phone, text=key, in_reply_to=message_id, refuses=refuses))
         return items

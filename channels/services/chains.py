@@ -427,6 +427,7 @@ def freeze_steps(
                 "buttons": capabilities.buttons,
                 "only_tag": step.only_tag_id,
                 "check_registration": channel.check_registration and capabilities.check,
+                "due": None if capabilities.due is None else capabilities.due.total_seconds(),
             }
         )
     return frozen

@@ -82,6 +82,9 @@ _BUSY = gettext_noop("This channel is sending at its full rate now. Try again in
 _BAD_PHONE = gettext_noop("This phone cannot be used: %(reason)s")
 _BAD_EMAIL = gettext_noop("This is not an e-mail address.")
 _NO_ADDRESS = gettext_noop("Enter the address to send to.")
+_NO_TEST = gettext_noop(
+    "There is no wire to test: an operator's task appears by itself when a chain reaches this step."
+)
 _DISABLED = gettext_noop("The channel is switched off. Switch it on first.")
 
 
@@ -186,6 +189,8 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     if isinstance(account, Verdict):
         return account
     adapter, proxy = account
+    if adapter.capabilities.address is AddressKind.PERSON:
+        return Verdict(False, _NO_TEST)
     checked = check_address(adapter.capabilities.address, address)
     if isinstance(checked, Verdict):
         return checked

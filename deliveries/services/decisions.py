@@ -27,6 +27,7 @@ from deliveries.snapshots import (
     AttemptFacts,
     DeliveryFacts,
     FrozenPlan,
+    StepTerms,
     Surroundings,
     build_state,
 )
@@ -147,7 +148,7 @@ def load_surroundings(
                 unreachable[index] = Reason.CHANNEL_DISABLED
             elif step.only_tag is not None and (row.contact_id, step.only_tag) not in tagged:
                 unreachable[index] = Reason.CONDITION
-            elif not _has_address(step.by_address, step.by_email, card, (row.contact_id, step.channel_id) in addresses):
+            elif not _has_address(step, card, (row.contact_id, step.channel_id) in addresses):
                 unreachable[index] = Reason.NO_ADDRESS
             elif (row.contact_id, step.channel_id) in known_bad:
                 unreachable[index] = known_bad[row.contact_id, step.channel_id]
@@ -157,10 +158,12 @@ def load_surroundings(
     return around
 
 
-def _has_address(by_address: bool, by_email: bool, card: tuple[Any, ...], own: bool) -> bool:
-    if by_address:
+def _has_address(step: StepTerms, card: tuple[Any, ...], own: bool) -> bool:
+    if step.by_person:
+        return True  # the card itself is the address: a colleague reads it
+    if step.by_address:
         return own
-    return bool(card[2] if by_email else card[1])
+    return bool(card[2] if step.by_email else card[1])
 
 
 def judge(
@@ -301,10 +304,37 @@ def write(verdicts: Sequence[Verdict], due: dict[int, datetime], now: datetime) 
         )
         moved = {row[0] for row in cursor.fetchall()}
     write_lines(line for verdict in verdicts if verdict.row.id in moved for line in verdict.lines)
+    _clear_desk([v for v in verdicts if v.row.id in moved])
     finished = [v for v in verdicts if isinstance(v.action, Finish) and v.row.id in moved]
     if finished:
         _give_back(finished)
     return moved
+
+
+_WITHDRAW = """
+UPDATE deliveries_operatortask t SET state = 'withdrawn', closed_at = now(), withdrawn_because = v.because
+FROM unnest(%s::bigint[], %s::int[], %s::text[]) AS v(delivery_id, before, because)
+WHERE t.delivery_id = v.delivery_id AND t.step < v.before AND t.state = 'open'
+"""
+
+
+def _clear_desk(moved: Sequence[Verdict]) -> None:
+    """Withdraw the tasks of operators that this decision makes pointless: the delivery is over, or its step is.
+
+    In the decision's own transaction: what stands open on the desk is always wanted.
+    """
+    ids, before, because = [], [], []
+    for verdict in moved:
+        if not any(terms.by_person for terms in verdict.frozen.terms):
+            continue
+        over = isinstance(verdict.action, Finish)
+        left = [line.reason for line in verdict.lines if line.kind is TimelineEvent.Kind.LEFT]
+        ids.append(verdict.row.id)
+        before.append(len(verdict.frozen.terms) if over else verdict.step)
+        because.append(str(verdict.action.because if isinstance(verdict.action, Finish) else left[-1] if left else ""))
+    if ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_WITHDRAW, [ids, before, because])
 
 
 def _give_back(finished: Sequence[Verdict]) -> None:

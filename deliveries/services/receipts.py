@@ -27,6 +27,7 @@ from channels.providers.base import (
     CallbackRequest,
     Inbound,
     Provider,
+    Refusal,
     StatusReport,
 )
 from channels.services.accounts import AccountError, adapter_for
@@ -329,7 +330,10 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
     # more would end deliveries begun after it.
     if not stored or contact is None:
         return
-    if is_opt_out(item.text) and not item.payload:
+    if item.refuses is Refusal.ALL:
+        _refuse_all(contact, letter, item)
+        return
+    if (item.refuses or is_opt_out(item.text)) and not item.payload:
         _opt_out(contact, letter, item)
         return
     if attempt is not None:
@@ -359,6 +363,14 @@ def _opt_out(contact: Contact, letter: _Letter, item: Inbound) -> None:
     """R18: no marketing any more, through any channel, to any of the person's addresses; what runs is stopped."""
     stop_of_contact(contact.pk, Reason.OPTED_OUT, Purpose.MARKETING)
     forget_marketing(contact, source=f"channel {letter.channel_id}", evidence=item.text)
+
+
+def _refuse_all(contact: Contact, letter: _Letter, item: Inbound) -> None:
+    """The person wants nothing at all from us: everything open ends, and nothing begins again."""
+    stop_of_contact(contact.pk, Reason.OPTED_OUT)
+    source = f"channel {letter.channel_id}"
+    suppressions.suppress_contact(contact.pk, SuppressionScope.ALL, item.text[:200], source)
+    consents.record(contact.pk, granted=False, source=source, evidence=item.text[:2000])
 
 
 def forget_marketing(contact: Contact, *, source: str, evidence: str) -> None:

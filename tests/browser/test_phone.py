@@ -6,14 +6,18 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils.timezone import now
 from playwright.sync_api import expect
 
 from campaigns.models import Campaign
 from channels.models import Chain, ChainStep, Channel
 from channels.services.accounts import create_channel
 from contacts.models import ConsentState, Contact, ContactList, ListMember
+from deliveries.models import OperatorTask
+from deliveries.services import advance, launch
 from templates_app.models import MessageTemplate
 from tests.browser.site import Site
+from tests.deliveries.hands import answer, call_out
 
 pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.slow]
 
@@ -47,6 +51,40 @@ def test_a_campaign_is_made_by_thumb_in_the_dark(phone: Site) -> None:
     phone.page.locator("#launch form button.is-primary").tap()
     phone.at("/page/")
     assert Campaign.objects.get().launched_at is not None
+
+
+def test_a_call_is_reported_by_thumb(phone: Site) -> None:
+    """The operator's whole work: what is due, the number to tap, what came of it."""
+    chain, template, people = a_shop()
+    operator = create_channel("operator", "Оператор", {"due_minutes": 60})
+    chain.steps.all().delete()
+    ChainStep.objects.create(chain=chain, order=0, channel=operator, expect="goal", wait=timedelta(hours=5))
+    campaign = Campaign.objects.create(
+        name="Записи на завтра", chain=chain, template=template, status="launching", launched_at=now()
+    )
+    campaign.lists.add(people)
+    launch.launch_due()
+    advance.advance_due()
+    answer(call_out(operator))
+    first, *_ = OperatorTask.objects.order_by("due_at", "pk")
+    phone.log_in()
+    phone.look("desk-home")
+    phone.page.get_by_role("link", name="3").first.tap()
+    phone.at("/operatortask/")
+    phone.look("desk")
+    phone.open(f"/admin/deliveries/operatortask/{first.pk}/change/")
+    phone.look("desk-call")
+    assert phone.page.locator(f"a[href='tel:{first.address}']").is_visible()
+    phone.page.locator("input[name='note']").fill("придёт к десяти")
+    phone.page.on("dialog", lambda dialog: dialog.dismiss())
+    phone.page.locator("button[value='refused']").tap()
+    assert OperatorTask.objects.get(pk=first.pk).state == "open", "what cannot be taken back asks once more"
+    phone.page.locator("button[value='confirmed']").tap()
+    phone.at("/operatortask/")
+    expect(phone.page.locator("body")).to_contain_text("Записано")
+    assert OperatorTask.objects.get(pk=first.pk).note == "придёт к десяти"
+    phone.open("/admin/deliveries/operatortask/?desk=closed")
+    phone.look()
 
 
 PAGES = [

@@ -109,7 +109,9 @@ def test_nothing_on_the_first_page_counts_contacts_or_deliveries(admin_client: C
     assert "список.csv" in told
     assert len(queries) <= 20
     counting = [one["sql"] for one in queries if "COUNT(" in one["sql"]]
-    assert all("has_unknown" in sql and "LIMIT" in sql for sql in counting), counting
+    # What is counted has a partial index of its own, and an end.
+    few = ("has_unknown", """"state" = 'open'""")
+    assert all(any(mark in sql for mark in few) and "LIMIT" in sql for sql in counting), counting
 
 
 def test_whoever_may_nothing_is_told_so_and_sees_nothing() -> None:

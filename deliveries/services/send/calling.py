@@ -353,9 +353,7 @@ def _draft(
         raise AssertionError("a delivery is ready on a channel that is not its step's")
     assert row.contact_id is not None  # noqa: S101 - the gate has refused those
     card = desk.cards[row.contact_id]
-    address = (
-        desk.own_addresses.get(row.contact_id) if terms.by_address else (card.email if terms.by_email else card.phone)
-    )
+    address = _address(terms, card, desk.own_addresses.get(row.contact_id))
     if not address:
         return Reason.NO_ADDRESS
     address = desk.found_addresses.get((row.contact_id, address), address)
@@ -390,6 +388,15 @@ def _draft(
     consent_id = card.consent_id if marketing else None
     asks = capabilities.resolves and address == card.phone
     return _Draft(row, ours.tries + 1, frozen, terms, message, parts, terms.price * parts, consent_id, asks)
+
+
+def _address(terms: StepTerms, card: _Card, own: str | None) -> str | None:
+    """What this step's channel reaches the person by; None where it cannot."""
+    if terms.by_person:
+        return card.phone or card.email or f"#{card.id}"
+    if terms.by_address:
+        return own
+    return card.email if terms.by_email else card.phone
 
 
 def _variables(card: _Card) -> dict[str, str]:

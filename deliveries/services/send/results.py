@@ -133,9 +133,46 @@ def _record(done: Sequence[Done], provider_ids: Sequence[str]) -> int:
     now = database_now()
     facts = _update_attempts(done, provider_ids, now)
     due_now = _release(done, facts, now)
+    _put_on_desk([one for one in done if one.item.terms.by_person and one.item.attempt_id in facts])
     _book_budgets([one for one in done if one.item.attempt_id in facts])
     _remember(done, now)
     return due_now
+
+
+_DESK = """
+INSERT INTO deliveries_operatortask (delivery_id, step, channel_id, contact_id, client_ref, address, text, state, due_at,
+    created_at, postponed, outcome, note, withdrawn_because)
+SELECT d.id, v.step, v.channel_id, d.contact_id, v.ref, v.address, v.text, 'open', now() + v.due, now(), 0, '', '', ''
+FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::interval[])
+    AS v(delivery_id, step, channel_id, ref, address, text, due)
+JOIN deliveries_delivery d ON d.id = v.delivery_id
+WHERE d.state <> 'final' AND d.step = v.step ORDER BY d.id FOR UPDATE OF d
+ON CONFLICT (delivery_id, step) DO NOTHING
+"""
+
+
+def _put_on_desk(done: Sequence[Done]) -> None:
+    """Write the operators' tasks together with the results that say they were taken: one fact, one transaction.
+
+    A delivery has one task for a step, whatever is tried again or recorded twice (I1); who comes after the delivery has
+    moved on puts nothing there any more.
+    """
+    taken = [one for one in done if isinstance(one.result, Accepted)]
+    if not taken:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _DESK,
+            [
+                [one.item.row.id for one in taken],
+                [one.item.row.step for one in taken],
+                [one.item.terms.channel_id for one in taken],
+                [one.item.message.ref for one in taken],
+                [one.item.message.address for one in taken],
+                [one.item.message.text for one in taken],
+                [one.item.terms.due or timedelta(hours=1) for one in taken],
+            ],
+        )
 
 
 def _provider_ids(done: Sequence[Done]) -> list[str]:
