@@ -127,6 +127,13 @@ def windows_for(campaign: Campaign) -> dict[ChannelKind, SendWindow]:
     return {kind: window for kind, window in found.items() if window is not None}
 
 
+def house_windows(purpose: Purpose | str) -> dict[ChannelKind, SendWindow]:
+    """The owner's standing hours by channel kind, for a message outside any campaign; kinds without hours are missing."""
+    hours = _house_hours(str(purpose))
+    found = {kind: hours.get(kind.value) or hours.get("") for kind in ChannelKind}
+    return {kind: window for kind, window in found.items() if window is not None}
+
+
 def window_for(campaign: Campaign, kind: ChannelKind | str) -> SendWindow | None:
     """When this campaign may speak through this kind of channel, in the recipient's local time; None = always (R12).
 

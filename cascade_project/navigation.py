@@ -51,6 +51,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         gettext_noop("Service"),
         (
+            ("api.apikey", "key"),
             ("auth.user", "manage_accounts"),
             ("auth.group", "group"),
             ("axes.accessattempt", "lock"),

@@ -66,6 +66,10 @@ INSTALLED_APPS = [
     "campaigns",
     "deliveries",
     "analytics",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "api",
     "cascade_project",
 ]
 
@@ -205,7 +209,16 @@ SEND_PARALLEL = env.number("SEND_PARALLEL", 2, minimum=1, maximum=64)
 
 # Per process and not in Redis: what is cached (Unfold's search) need not be shared, and a dead
 # Redis must not break a page (seen: error 500 in the admin's search).
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # The API's limiter, which several web processes count in together; it lets everybody in while Redis is down.
+    "shared": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cascade",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    },
+}
 
 # --- Language and time ------------------------------------------------------------------------
 
@@ -219,6 +232,39 @@ TIME_ZONE = env.zone("TIME_ZONE", "Europe/Moscow")
 USE_I18N = True
 USE_TZ = True
 CELERY_TIMEZONE = TIME_ZONE
+
+# --- API --------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "api.pagination.NewestFirst",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_RATES": {
+        "key": env.text("API_RATE", "600/min"),
+        "stranger": env.text("API_STRANGER_RATE", "30/min"),
+    },
+    "EXCEPTION_HANDLER": "api.errors.handle",
+    "UNAUTHENTICATED_USER": None,
+    # "NaN" and "Infinity" are no JSON, and PostgreSQL takes none.
+    "STRICT_JSON": True,
+    # The proxy's own count is RealAddressMiddleware's business: REMOTE_ADDR is the visitor's already.
+    "NUM_PROXIES": 0,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Cascade API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "DESCRIPTION": "All that the admin can do for the main job. See docs/api.md.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "api.schema.add_problems"],
+}
 
 # --- Files ------------------------------------------------------------------------------------
 

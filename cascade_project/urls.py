@@ -11,6 +11,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index", permanent=False)),
     path("", include("deliveries.public.urls")),
     path("healthz", healthz, name="healthz"),
+    path("api/", include("api.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     # Before the admin, whose last pattern takes every address below it.
     path("admin/parts/home/", home_part, name="home_part"),

@@ -68,6 +68,8 @@ class DeliveryPlan(models.Model):
     )
     purpose = models.CharField(_("purpose"), max_length=10, choices=PurposeChoices.choices)
     definition = models.JSONField(_("definition"))
+    #: SHA-256 of what it says, for plans outside campaigns: a thousand messages of one kind share one plan.
+    digest = models.CharField(max_length=64, null=True, unique=True, editable=False)
     created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
 
     class Meta:

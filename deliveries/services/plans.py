@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
@@ -10,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from campaigns.models import Campaign
-from campaigns.selectors import windows_for
+from campaigns.selectors import house_windows, windows_for
 from cascade.plan import SendWindow
 from cascade.vocabulary import ChannelKind, Purpose, TroublePolicy
 from channels.models import Chain
@@ -34,6 +36,19 @@ def freeze_campaign(campaign: Campaign) -> DeliveryPlan:
     )
     plan, _ = DeliveryPlan.objects.get_or_create(
         campaign=campaign, defaults={"purpose": campaign.purpose, "definition": definition}
+    )
+    return plan
+
+
+def shared_plan(chain: Chain, template: MessageTemplate, purpose: Purpose) -> DeliveryPlan:
+    """The plan of single messages that say this through that: one for all of them, until the owner edits something.
+
+    In: a template with its variants prefetched. The owner's standing hours hold; consent is always asked for.
+    """
+    definition = freeze(chain, template, purpose, house_windows(purpose))
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    plan, _ = DeliveryPlan.objects.get_or_create(
+        digest=digest, defaults={"purpose": purpose.value, "definition": definition}
     )
     return plan
 

@@ -1,0 +1,34 @@
+"""Addresses of the API. A version's addresses never change."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from api.views.about import Me
+from api.views.campaigns import Campaigns
+from api.views.contacts import Branches, Contacts, Lists, Suppressions, Tags
+from api.views.content import Chains, Channels, Templates
+from api.views.messages import Messages
+
+router = SimpleRouter(use_regex_path=True)
+for name, viewset in {
+    "contacts": Contacts,
+    "lists": Lists,
+    "tags": Tags,
+    "branches": Branches,
+    "suppressions": Suppressions,
+    "channels": Channels,
+    "chains": Chains,
+    "templates": Templates,
+    "campaigns": Campaigns,
+    "messages": Messages,
+}.items():
+    router.register(name, viewset, basename=f"api-{name}")
+
+urlpatterns = [
+    path("v1/me/", Me.as_view({"get": "show"}), name="api-me"),
+    path("v1/", include(router.urls)),
+    # The document holds no data of anybody: it may be read without a key.
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+]
