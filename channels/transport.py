@@ -43,7 +43,8 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
-from channels.providers.base import ON_THE_DESK, Answer, Call, DeskCall, HttpCall, MailCall, NoAnswer
+from channels import imap
+from channels.providers.base import ON_THE_DESK, Answer, Call, DeskCall, HttpCall, MailboxCall, MailCall, NoAnswer
 
 MAX_ANSWER: Final = 1_000_000
 #: Shorter than what servers usually keep (5 s and more): a connection we think alive but they closed turns a
@@ -86,6 +87,8 @@ def describe(call: Call) -> str:
         return f"desk x{len(call.refs)}"
     if isinstance(call, MailCall):
         return f"SMTP {call.host}:{call.port} x{len(call.refs)}"
+    if isinstance(call, MailboxCall):
+        return f"IMAP {call.host}:{call.port}"
     return f"{call.method} {redact(call.url.partition('?')[0])} x{len(call.refs)}"
 
 
@@ -133,7 +136,7 @@ class Guard:
             network = ipaddress.ip_network(host.removeprefix("[").removesuffix("]"), strict=False)
             self._allowed.append((network, None if port == "*" else int(port)))
 
-    def check(self, host: str, port: int) -> None:
+    def check(self, host: str, port: int, low_ports: frozenset[int] = _LOW_PORTS) -> None:
         """Raises Refused unless `host`, a literal IP address, may be connected to."""
         address = ipaddress.ip_address(host.partition("%")[0])
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
@@ -143,22 +146,22 @@ class Guard:
                 return
         if not _public(address):
             raise Refused(None, f"private address {address}: not in OUTGOING_ALLOWED_PRIVATE")
-        if port < 1024 and port not in _LOW_PORTS:
+        if port < 1024 and port not in low_ports:
             raise Refused(None, f"port {port} is not a provider's")
 
-    def open_socket(self, info: tuple[Any, ...]) -> socket.socket:
+    def open_socket(self, info: tuple[Any, ...], low_ports: frozenset[int] = _LOW_PORTS) -> socket.socket:
         """A socket for one getaddrinfo() row; aiohttp asks for each address it is about to connect to."""
         family, kind, protocol, _, address = info
-        self.check(address[0], address[1])
+        self.check(address[0], address[1], low_ports)
         return socket.socket(family, kind, protocol)
 
-    def connect(self, host: str, port: int, timeout: float) -> socket.socket:
+    def connect(self, host: str, port: int, timeout: float, low_ports: frozenset[int] = _LOW_PORTS) -> socket.socket:
         """A connected TCP socket, blocking; tries each address of `host` like socket.create_connection."""
         last: OSError = OSError(None, "no address")
         for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             sock = None
             try:
-                sock = self.open_socket(info)
+                sock = self.open_socket(info, low_ports)
                 sock.settimeout(timeout)
                 sock.connect(info[4])
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -293,6 +296,10 @@ class Seam:
             if self._mail is None:
                 self._mail = _MailRoom(self.guard, self._timeout.sock_connect or 5.0, self._total, self._mail_threads)
             return await self._mail.send(call)
+        if isinstance(call, MailboxCall):
+            tls = self._tls.get(call.host.rstrip(".").lower()) or ssl.create_default_context()
+            patience = (self._timeout.sock_connect or 5.0, min(self._total, imap.LONGEST))
+            return await asyncio.to_thread(imap.read_mailbox, call, self.guard.connect, tls, *patience)
         return await self._http(call, proxy)
 
     async def _http(self, call: HttpCall, proxy: str) -> Answer:
@@ -663,15 +670,24 @@ class _Talk:
     def _deliver(self, connection: _Connection) -> Answer:
         call, smtp = self._call, connection.smtp
         if self._letter is None:
+            if call.envelope_sender:
+                # Some servers let nobody name another address than the login's: better heard now than at the first letter.
+                self.stage = "mail"
+                code, text = smtp.mail(_envelope_sender(call))
+                if code != 250:
+                    return self._answer(code, text)
             self.stage = "noop"
             return self._answer(*smtp.noop())
         self.stage = "mail"
-        sender = _mailbox(parseaddr(call.sender)[1], 550, "the sender is not an e-mail address")
-        code, text = smtp.mail(sender, [f"SIZE={len(self._letter)}"] if smtp.has_extn("size") else [])
+        reports = bool(call.envelope_id) and smtp.has_extn("dsn")
+        options = [f"SIZE={len(self._letter)}"] if smtp.has_extn("size") else []
+        if reports:
+            options += ["RET=HDRS", f"ENVID={call.envelope_id}"]
+        code, text = smtp.mail(_envelope_sender(call), options)
         if code != 250:
             return self._answer(code, text)
         self.stage = "rcpt"
-        code, text = smtp.rcpt(_recipient(call))
+        code, text = smtp.rcpt(_recipient(call), ["NOTIFY=FAILURE,DELAY"] if reports else [])
         if code not in {250, 251}:
             return self._answer(code, text)
         self.stage = "data"
@@ -729,6 +745,11 @@ def _compose(call: MailCall) -> bytes:
     except (ValueError, IndexError, AttributeError) as error:
         # email.headerregistry stumbles in several ways over values that are no headers.
         raise error if isinstance(error, _BadLetter) else _BadLetter(550, "the letter cannot be written") from error
+
+
+def _envelope_sender(call: MailCall) -> str:
+    address = call.envelope_sender or parseaddr(call.sender)[1]
+    return _mailbox(address, 550, "the sender is not an e-mail address")
 
 
 def _recipient(call: MailCall) -> str:

@@ -18,6 +18,7 @@ async def run(options: argparse.Namespace) -> None:
         port=options.port,
         journal=options.journal,
         smtp_port=options.smtp_port,
+        imap_port=options.imap_port,
         speed=options.speed,
         fsync=options.fsync,
         connections=options.callback_connections,
@@ -29,7 +30,8 @@ async def run(options: argparse.Namespace) -> None:
     async with emulator:
         if options.no_digits:
             emulator.world.use_digits = False
-        ready = {"ready": True, "url": emulator.url, "port": emulator.port, "smtp_port": emulator.smtp_port}
+        ready = {"ready": True, "url": emulator.url, "port": emulator.port}
+        ready |= {"smtp_port": emulator.smtp_port, "imap_port": emulator.imap_port}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
         await stop.wait()
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8025, help="0: any free one; it is printed")
     parser.add_argument("--journal", help="file the journal is appended to; without it the journal is kept in memory")
     parser.add_argument("--smtp-port", type=int, help="also listen for mail; 0: any free port")
+    parser.add_argument("--imap-port", type=int, help="also show mailboxes; 0: any free port")
     parser.add_argument("--speed", type=float, default=1.0, help="all delays are divided by this")
     parser.add_argument("--fsync", action="store_true", help="each journal record is on the disk before its answer")
     parser.add_argument("--no-digits", action="store_true", help="the last two digits of a recipient mean nothing")

@@ -22,7 +22,8 @@ class Step:
     status: sent, delivered, read, failed, expired, not_registered (receipts), of a call also busy, no_answer, short
     (picked up and hung up again) and key (heard, and pressed 1); reply (the person writes `text`),
     button (the person presses the button number `text`, first by default), click (the person follows the first
-    link in the text), one_click (the mail program posts to List-Unsubscribe, RFC 8058), block, unblock.
+    link in the text), one_click (the mail program posts to List-Unsubscribe, RFC 8058), block, unblock; about mail
+    also refused_as_spam, delayed, told_delivered, complaint, away (emulator.letters).
     """
 
     after: float
@@ -96,6 +97,11 @@ BY_NAME: Final = {behaviour.name: behaviour for behaviour in _ALL} | {
         Behaviour("no_answer", steps=(Step(0.05, "sent"), Step(0.3, "no_answer"))),
         Behaviour("short", steps=(Step(0.05, "sent"), Step(0.2, "short"))),
         Behaviour("key", steps=(Step(0.05, "sent"), Step(0.3, "key"))),
+        # Told by a letter to the mailbox of the envelope's sender (mail only).
+        Behaviour("refused_as_spam", steps=(Step(0.1, "refused_as_spam"),)),
+        Behaviour("delayed", steps=(Step(0.1, "delayed"), Step(0.4, "told_delivered"))),
+        Behaviour("complaint", steps=(Step(0.1, "complaint"),)),
+        Behaviour("away", steps=(Step(0.1, "away"),)),
     )
 }
 

@@ -7,6 +7,7 @@ POST /_emulator/inbound          {"provider": "telegram", "recipient": "1001", "
 POST /_emulator/block            {"provider": "telegram", "recipient": "1001", "blocked": true}
 POST /_emulator/status           {"provider": "green", "recipient": "79..", "status": "delivered"} now, for the last message
 POST /_emulator/receipt          {"provider": "smsc", "recipient": "79..", "id": "77", "status": "delivered"} for any id at all
+POST /_emulator/letter           {"mailbox": "hello@shop.example", "letter": "From: ..."}; {"mailbox", "renumber": true}
 POST /_emulator/faults           {"provider": "*", "fault": "reset" | "close", "times": 3}: at the sight of the head
 POST /_emulator/kill             {"pids": [..], "point": "complete", "every": 10, "times": 5}
 POST /_emulator/reset            forget everything but the journal
@@ -146,6 +147,14 @@ class Control:
         if hook is None:
             raise ValueError(f"{name} has no receipts")
         self._world.spawn(self._world.post(account, hook, recipient, message.id, str(body["status"])))
+
+    def post_letter(self, request: Request) -> None:
+        body = request.json()
+        box = self._world.mailboxes.box(str(body["mailbox"]))
+        if body.get("renumber"):
+            box.validity += 1
+        else:
+            box.letters.append(str(body["letter"]).encode())
 
     def post_faults(self, request: Request) -> None:
         body = request.json()

@@ -4,6 +4,10 @@ Answers, by behaviour: error_500 451 after RCPT; refused 550 5.1.1 after RCPT; r
 530; no_balance 552 5.2.2 (mailbox full); blocked and error_json 554 5.7.1 after the letter; accept_reset takes the
 letter and breaks off before 250; reset breaks off at RCPT; hang and drip after the letter; html, truncated, huge and
 redirect: replies no mail server gives. The account is the login, "*" without one; state unauthorized refuses it.
+
+What is told later comes as a letter (emulator.letters) into the mailbox of the envelope's sender, which emulator.imap
+shows: not_registered, failed (mailbox full), expired, refused_as_spam, delayed, told_delivered, complaint, away; and what
+people write comes into the visible sender's. The server takes the envelope ids of RFC 3461.
 """
 
 from __future__ import annotations
@@ -17,10 +21,12 @@ import re
 import socket
 import struct
 from dataclasses import dataclass, field
+from email.utils import parseaddr
 from typing import TYPE_CHECKING, Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from emulator import letters
 from emulator.behaviours import TAKEN
 from emulator.providers.base import Hook, HttpProvider, Reply
 from emulator.world import Account, Message, Sending, Wanted, plain
@@ -49,9 +55,13 @@ AT_DATA = {
 
 
 class Mail(HttpProvider):
-    """Mail as the world knows it: no receipts, nobody writes back here."""
+    """Mail as the world knows it: receipts and answers are letters, and nothing is posted."""
 
     name = "smtp"
+
+    def reset(self) -> None:
+        #: message id -> its letter
+        self.letters: dict[str, _Letter] = {}
 
     def handle(self, request: Request, path: str) -> None:
         request.reply(404, b"mail is not HTTP", "text/plain")
@@ -63,6 +73,24 @@ class Mail(HttpProvider):
         return Reply(b"")
 
     def receipt(self, message: Message, status: str) -> Hook | None:
+        letter = self.letters.get(message.id)
+        if letter is None:
+            return None
+        boxes, headers = self.world.mailboxes, letter.headers
+        if status in letters.REPORTS:
+            told = letters.report(status, message.recipient, letter.returns_to, letter.envelope_id, headers)
+            boxes.put(letter.returns_to, told)
+        elif status == "complaint":
+            boxes.put(letter.returns_to, letters.complaint(message.recipient, letter.returns_to, headers))
+        elif status == "away":
+            boxes.put(letter.returns_to, letters.away(message.recipient, letter.returns_to, headers))
+        return None
+
+    def inbound(self, account: Account, recipient: str, text: str, message: Message | None, button: str) -> Hook | None:
+        letter = self.letters.get(message.id) if message is not None else None
+        if letter is not None:
+            sender = parseaddr(letter.headers.get("reply-to") or letter.headers.get("from", ""))[1]
+            self.world.mailboxes.put(sender, letters.answer(recipient, sender, text, letter.headers))
         return None
 
 
@@ -77,7 +105,9 @@ class MailServer:
         self.port = port
         self._tls = tls
         self._server: asyncio.Server | None = None
-        world.providers["smtp"] = Mail(world)
+        self.mail = Mail(world)
+        self.mail.reset()
+        world.providers["smtp"] = self.mail
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -89,8 +119,8 @@ class MailServer:
             self._server.close()
 
     def _session(self) -> SMTP:
-        return SMTP(
-            _Handler(self._world),
+        return _Relay(
+            _Handler(self._world, self.mail),
             hostname="emulator.example",
             ident="emulator",
             enable_SMTPUTF8=True,
@@ -112,11 +142,32 @@ class MailServer:
         return AuthResult(success=good, handled=False, auth_data=account)
 
 
+class _Relay(SMTP):
+    """aiosmtpd with the words of RFC 3461, which it does not know: taken out before it reads the command."""
+
+    envelope_id = ""
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        found = re.search(r"\sENVID=(\S+)", arg or "")
+        self.envelope_id = found[1] if found else ""
+        await super().smtp_MAIL(re.sub(r"\s(RET|ENVID)=\S+", "", arg or ""))
+
+    async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
+        await super().smtp_RCPT(re.sub(r"\s(NOTIFY|ORCPT)=\S+", "", arg or ""))
+
+
 class _Handler:
     """aiosmtpd's hooks for one session."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, mail: Mail) -> None:
         self._world = world
+        self._mail = mail
+
+    async def handle_EHLO(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return ["250-DSN", *responses] if len(responses) < 2 else [responses[0], "250-DSN", *responses[1:]]
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -134,11 +185,12 @@ class _Handler:
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
         recipient = envelope.rcpt_tos[0]
         answer = self._answer(session, recipient)
-        letter = _read(envelope.original_content or b"")
+        letter = _read(envelope.original_content or b"", envelope.mail_from or "", getattr(server, "envelope_id", ""))
         account = _account(self._world, session)
         behaviour, _ = self._world.peek("smtp", plain(recipient))
         number, message = self._write(session, recipient, letter, answer, accepted=answer in TAKEN)
         if message is not None:
+            self._mail.letters[message.id] = letter
             self._world._charge(message, "accepted")  # noqa: SLF001 - the mail half of the world
             self._world._play(message)  # noqa: SLF001
         if account.latency or behaviour.delay:
@@ -183,6 +235,8 @@ class _Handler:
             # Refused before the letter: the request was never whole.
             whole=bool(letter.text or letter.ref),
             headers=letter.headers,
+            envelope_sender=letter.returns_to,
+            envelope_id=letter.envelope_id,
             html=letter.html,
             peer=session.peer[1] if session.peer else 0,
         )
@@ -204,6 +258,8 @@ class _Letter:
     ref: str = ""  #: the local part of the Message-ID
     headers: dict[str, str] = field(default_factory=dict)
     html: bool = False
+    returns_to: str = ""  #: the envelope's sender
+    envelope_id: str = ""
 
     @property
     def one_click(self) -> str:
@@ -214,7 +270,7 @@ class _Letter:
         return found[1] if found else ""
 
 
-def _read(content: bytes) -> _Letter:
+def _read(content: bytes, returns_to: str, envelope_id: str) -> _Letter:
     letter = email.message_from_bytes(content, policy=email.policy.default)
     body = letter.get_body(("plain", "html"))  # type: ignore[attr-defined]
     try:
@@ -227,6 +283,8 @@ def _read(content: bytes) -> _Letter:
         found[1] if found else "",
         {name: str(letter[name]) for name in KEPT if name in letter},
         letter.get_body(("html",)) is not None,  # type: ignore[attr-defined]
+        returns_to,
+        envelope_id,
     )
 
 

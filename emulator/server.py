@@ -8,6 +8,7 @@ from pathlib import Path
 
 from emulator.control import Control
 from emulator.http import HttpConnection, Request
+from emulator.imap import ImapServer
 from emulator.journal import JournalWriter
 from emulator.mail import MailServer
 from emulator.providers import HTTP
@@ -26,17 +27,19 @@ class Emulator:
         port: int = 0,
         journal: str | Path | None = None,
         smtp_port: int | None = None,
+        imap_port: int | None = None,
         speed: float = 1.0,
         fsync: bool = False,
         connections: int = 16,
     ) -> None:
-        self.host, self.port, self.smtp_port = host, port, smtp_port
+        self.host, self.port, self.smtp_port, self.imap_port = host, port, smtp_port, imap_port
         self.journal = JournalWriter(journal, fsync=fsync)
         self.world = World(self.journal, speed=speed, clock=time.monotonic, connections=connections)
         self._control = Control(self.world)
         self.world.providers.update((name, provider(self.world)) for name, provider in HTTP.items())
         self._server: asyncio.Server | None = None
         self._mail: MailServer | None = None
+        self._imap: ImapServer | None = None
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -47,10 +50,16 @@ class Emulator:
             self._mail = MailServer(self.world, self.host, self.smtp_port)
             await self._mail.start()
             self.smtp_port = self._mail.port
+        if self.imap_port is not None:
+            self._imap = ImapServer(self.world, self.host, self.imap_port)
+            await self._imap.start()
+            self.imap_port = self._imap.port
 
     async def stop(self) -> None:
         if self._mail is not None:
             await self._mail.stop()
+        if self._imap is not None:
+            await self._imap.stop()
         if self._server is not None:
             self._server.close()
         await self.world.close()

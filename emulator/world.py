@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.behaviours import BY_NAME, BYTES, DELIVERED, TAKEN, Behaviour, Step, by_digits
 from emulator.http import Poster
+from emulator.imap import Mailboxes
 from emulator.journal import JournalWriter
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ RETRY_AFTER = 2
 RECEIPTS = frozenset(
     {"sent", "delivered", "read", "failed", "expired", "not_registered", "busy", "no_answer", "short", "key"}
 )
+#: What else can be told about a letter, in a letter.
+LETTERS = frozenset({"refused_as_spam", "delayed", "told_delivered", "complaint", "away"})
 
 
 @dataclass(slots=True)
@@ -161,6 +164,7 @@ class World:
         self.rules: dict[tuple[str, str], list[Rule]] = defaultdict(list)
         self.defaults: dict[str, list[Rule]] = defaultdict(list)
         self.use_digits = True
+        self.mailboxes = Mailboxes()
         self.messages: dict[tuple[str, str, str], Message] = {}
         self.recipients: dict[tuple[str, str], str] = {}
         self.last_message: dict[tuple[str, str], Message] = {}
@@ -488,7 +492,7 @@ class World:
         provider = self.providers[message.provider]
         hook: Hook | None = None
         repeat = 1
-        if step.status in RECEIPTS:
+        if step.status in RECEIPTS | LETTERS:
             message.history.append((self.clock(), step.status))
             self._charge(message, step.status)
             hook = provider.receipt(message, step.status)

@@ -279,7 +279,11 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             (
                 _("Connection"),
                 {
-                    "fields": ("base_url", "proxy", *(("incoming",) if capabilities.pull else ())),
+                    "fields": (
+                        "base_url",
+                        "proxy",
+                        *(("incoming",) if capabilities.pull and not capabilities.pull_always else ()),
+                    ),
                     "classes": ("collapse",),
                 },
             ),
@@ -375,6 +379,8 @@ class ChannelAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     def check_now(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = self._mine(request, pk)
         _say(request, checks.self_test(channel))
+        if (opened := checks.check_mailbox(channel)) is not None:
+            _say(request, opened)
         return HttpResponseRedirect(_change_url(channel))
 
     def balance_now(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -475,6 +481,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "last_error": _(state.last_error) if state and state.last_error else "",
             "callback_url": accounts.callback_url(channel) if _has_callbacks(capabilities) and not pulled else "",
             "pulled": pulled,
+            "mailbox": pulled and capabilities.pull_always,
             "pulled_by_choice": pulled and incoming.has_public_address(),
             "pull": asked,
             "pull_trouble": _(asked.trouble) % asked.trouble_params if asked and asked.trouble else "",

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from cascade.vocabulary import (
     AddressKind,
@@ -123,7 +123,11 @@ class MailCall:
     html: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     refs: tuple[str, ...] = ()
-    #: NOOP instead of a message: connect, log in, quit (self-test).
+    #: Whom a server that cannot deliver the letter writes to; "": the sender. Nobody sees it in the letter.
+    envelope_sender: str = ""
+    #: Comes back with a report about the letter (RFC 3461 ENVID), where the server knows such reports.
+    envelope_id: str = ""
+    #: NOOP instead of a message: connect, log in, name the envelope sender where it is a special one, quit (self-test).
     probe_only: bool = False
 
 
@@ -139,7 +143,28 @@ class DeskCall:
     refs: tuple[str, ...] = ()
 
 
-Call = HttpCall | MailCall | DeskCall
+@dataclass(frozen=True, slots=True)
+class MailboxCall:
+    """The letters that came into a mailbox since the last look, over IMAP; the seam changes nothing there.
+
+    The answer's `parts` are the letters, oldest first, at most `limit`, each cut at `letter_bytes`; its header
+    `mailbox-cursor` is the next call's `after`. With `after=""` no letter is read: the first look only finds out where
+    "new" begins. Its header `mailbox-stage` (connect, login, folder, read) says how far it came.
+    """
+
+    host: str
+    port: int
+    username: str
+    password: str = field(repr=False)
+    use_ssl: bool = True  #: TLS from the first byte; without it nothing is encrypted
+    folder: str = "INBOX"
+    after: str = ""
+    limit: int = 20
+    letter_bytes: int = 200_000
+    refs: tuple[str, ...] = ()
+
+
+Call = HttpCall | MailCall | MailboxCall | DeskCall
 
 
 class NoAnswer(StrEnum):
@@ -164,6 +189,8 @@ class Answer:
     detail: str = ""
     #: NOT_SENT, because nobody this server trusts has signed the host's certificate: no retry mends that.
     untrusted: bool = False
+    #: Letters of a MailboxCall.
+    parts: tuple[bytes, ...] = ()
 
 
 # ---------------------------------------------------------------- what comes out
@@ -291,7 +318,21 @@ class AddressChange:
     at: datetime | None = None
 
 
-CallbackItem = StatusReport | Inbound | AddressChange
+@dataclass(frozen=True, slots=True)
+class OptOut:
+    """The person wants no more advertising and told so by a button of their own: a complaint about spam, the mail
+    service's or the messenger's "unsubscribe". Matched like a StatusReport, else by address; `word` is the wire's."""
+
+    event_key: str
+    word: str
+    ref: str = ""
+    provider_message_id: str = ""
+    address: str = ""
+    account: str = ""  #: as in StatusReport
+    at: datetime | None = None
+
+
+CallbackItem = StatusReport | Inbound | AddressChange | OptOut
 
 #: What the seam answers to a DeskCall.
 ON_THE_DESK = Answer(status=201, body=b'{"desk": true}')
@@ -316,7 +357,7 @@ class AccountReport:
 class CallbackRequest:
     """A callback as it came in, before anything is believed. Header names lower-cased; body <= 256 KB."""
 
-    method: str
+    method: str  #: LETTER for a letter out of the account's mailbox, which is the body
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
@@ -338,6 +379,10 @@ class Pulled:
     trouble: AccountReport | None = None
 
 
+#: CallbackRequest.method of a letter; no HTTP request can have it.
+LETTER: Final = "LETTER"
+
+
 class CallbackRejected(Exception):  # noqa: N818 - a verdict
     """The callback is not from the provider: wrong or missing secret or signature. Never says which."""
 
@@ -352,6 +397,7 @@ class How(StrEnum):
     CALLBACK = "callback"
     POLL = "poll"
     BOTH = "both"  #: callback, with polling as the net below
+    MAILBOX = "mailbox"  #: by a letter in the account's mailbox, which we read
     LINK = "link"  #: by our own tracked link
     BUTTON = "button"  #: by a button under the message
     PERSON = "person"  #: a colleague says so on a page of ours
@@ -378,6 +424,8 @@ class Capabilities:
     address: AddressKind
     #: Milestones this channel can ever report, and how. What is missing here is refused in the chain editor.
     reports: Mapping[Milestone, How]
+    #: Milestones that are told now and then and by some only: worth keeping, and nobody may wait for them.
+    now_and_then: frozenset[Milestone] = frozenset()
     #: A repeat with the same OutgoingMessage.key is not sent twice: an unknown outcome may be repeated.
     idempotent_send: bool = False
     #: The status of a message can be asked by our own ref (resolves unknown outcomes).
@@ -416,6 +464,11 @@ class Capabilities:
     pull: bool = False
     #: With nothing to tell, the provider keeps such a question open for seconds: it is let go of early.
     pull_holds: bool = False
+    #: Nobody could call us with it (a mailbox): it is asked for in any case, also while the channel is switched off, and
+    #: the cursor stays good for ever.
+    pull_always: bool = False
+    #: How long after an answer that brought all there was the next question may come.
+    pull_every: timedelta = timedelta(0)
 
 
 def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:

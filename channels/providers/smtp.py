@@ -1,42 +1,58 @@
 """E-mail over SMTP: the owner's own mail server or a relay that speaks plain SMTP.
 
-Sources: RFC 5321, 3463, 8058 as summed up in our fact sheet of 2026-11-22 (section 7).
+Sources: RFC 5321, 3461, 3463, 3464, 5965, 8058 as summed up in our fact sheet of 2026-11-22 (section 7).
 
-250 after the letter means that the first server took it over; whether it reached a mailbox is told by nobody
-(bounces come as letters and are not read yet). "Read" is a click on our link: image loads prove nothing. E-mail
-has no time-to-live and no recall.
+250 after the letter means that the first server took it over. What became of it later comes as a letter, if anything
+does: with a mailbox to read (Config.bounce_*) those are read, and so are complaints and people's answers. "Read" is a
+click on our link: image loads prove nothing. E-mail has no time-to-live and no recall.
+
+A report names its letter by the mark in the envelope sender (bounce+<ref>@..., where an address for it is given), by
+the envelope id (where the server takes one, RFC 3461), or by the Message-ID of what was returned; in this order.
 
 The seam tells the stage a reply belongs to in the header `smtp-stage` (connect, hello, tls, auth, mail, rcpt, data,
 noop; compose: the letter could not even be made): the same 550 means a dead mailbox after RCPT and a refused text
 after DATA.
 
 Unverified: 5.7.x at RCPT is read as policy against the letter, except where the words say "relay"; a bare 550
-without an enhanced code is not held against the address. Servers differ; the class is the careful one.
+without an enhanced code is not held against the address. Servers differ; the class is the careful one. Which mail
+services take an address with a mark (plus addressing) as envelope sender is for each of them to say: the connection
+check names one to the server.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from email.utils import formataddr
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from email.utils import formataddr, parseaddr
+from hashlib import sha256
 from typing import ClassVar, Final
 
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Purpose, Reason
+from channels.letters import Fate, Letter, read_letter
 from channels.providers import wire
 from channels.providers.base import (
+    LETTER,
     N_,
     Accepted,
     AccountReport,
     Answer,
     Call,
+    CallbackItem,
+    CallbackRequest,
     Capabilities,
     How,
+    Inbound,
+    MailboxCall,
     MailCall,
     NoAnswer,
+    OptOut,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
+    StatusReport,
     option,
     secret,
 )
@@ -58,6 +74,31 @@ class SmtpConfig:
     unsubscribe_mailto: str = option(
         N_("Address for unsubscribing by e-mail"), N_("Somebody must read it. May be empty."), default="", rare=True
     )
+    bounce_host: str = option(
+        N_("Mailbox to read: IMAP server"),
+        N_(
+            "Letters that did not arrive, complaints and people's answers come to a mailbox. Name its server, for example "
+            "imap.example.ru, and they are read every half a minute; the mailbox stays as it is. Empty: nothing is read."
+        ),
+        default="",
+        rare=True,
+    )
+    bounce_port: int = option(N_("Mailbox to read: port"), N_("993 with TLS; 143 without."), default=993, rare=True)
+    bounce_ssl: bool = option(N_("Mailbox to read: TLS"), default=True, rare=True)
+    bounce_login: str = option(
+        N_("Mailbox to read: login"), N_("Empty: the same login and password as for sending."), default="", rare=True
+    )
+    bounce_password: str = secret(N_("Mailbox to read: password"), default="", rare=True)
+    bounce_folder: str = option(N_("Mailbox to read: folder"), default="INBOX", rare=True)
+    bounce_address: str = option(
+        N_("Address for returned letters"),
+        N_(
+            "Its letters must come into the mailbox above, also with a mark: bounce+mark@example.ru. So a returned letter "
+            "says surely which one it was. Empty: they come to the sender's address."
+        ),
+        default="",
+        rare=True,
+    )
 
 
 CAPABILITIES: Final = Capabilities(
@@ -67,11 +108,15 @@ CAPABILITIES: Final = Capabilities(
         Milestone.READ: How.LINK,
         Milestone.CLICKED: How.LINK,
     },
+    now_and_then=frozenset({Milestone.DELIVERED}),
     poll_batch=0,
     max_text=100_000,
     has_subject=True,
     default_rate=5.0,
     charged_on=ChargedOn.ACCEPTED,
+    pull=True,
+    pull_always=True,
+    pull_every=timedelta(seconds=30),
 )
 
 #: Reply code -> milestone.
@@ -79,6 +124,7 @@ MILESTONES: Final[dict[int, Milestone]] = {250: Milestone.ACCEPTED, 251: Milesto
 
 _RECIPIENT: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.RECIPIENT_REFUSED)
 _GONE: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED)
+_LATE: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_DELIVERED_IN_TIME)
 _MESSAGE: Final = (FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED)
 _AUTH: Final = (FailureClass.AUTH, None)
 
@@ -94,6 +140,7 @@ ENHANCED: Final[dict[str, tuple[FailureClass, Reason | None]]] = {
     "5.2.2": _RECIPIENT,  # mailbox full: tomorrow it may not be
     "5.2": _RECIPIENT,
     "5.3.4": _MESSAGE,  # too big
+    "5.4.7": _LATE,
     "5.6": _MESSAGE,
     "5.7.8": _AUTH,
     "5.7.9": _AUTH,
@@ -117,6 +164,9 @@ ERRORS: Final[dict[tuple[str, int], tuple[FailureClass, Reason | None]]] = {
     ("compose", 553): _GONE,
     ("compose", 0): _MESSAGE,
 }
+#: Action of a delivery report -> milestone. "relayed" and "expanded" say that the letter went where nobody reports from.
+ACTIONS: Final[dict[str, Milestone]] = {"delivered": Milestone.DELIVERED}
+
 #: Refusals of the login, at any stage.
 LOGIN_CODES: Final = frozenset({530, 534, 535, 538})
 
@@ -135,8 +185,31 @@ class Smtp(Provider):
 
     def __init__(self, config: SmtpConfig, *, base_url: str = "", callback_secret: str = "") -> None:
         super().__init__(config, base_url=base_url, callback_secret=callback_secret)
-        self._secrets = (config.password, callback_secret)
+        self._secrets = (config.password, config.bounce_password, callback_secret)
         self._domain = config.sender.rpartition("@")[2].strip(" <>") or "localhost"
+        self._bounce = _line(config.bounce_address).lower()
+        self._ours = {
+            self._bounce,
+            parseaddr(_line(config.sender))[1].lower(),
+            parseaddr(_line(config.reply_to))[1].lower(),
+        }
+        if config.bounce_host:
+            reports = {**CAPABILITIES.reports, Milestone.REPLIED: How.MAILBOX}
+            self.capabilities = replace(CAPABILITIES, reports=reports)
+        else:
+            self.capabilities = replace(CAPABILITIES, pull=False)
+
+    def problem(self) -> str:
+        config = self.config
+        if config.bounce_host and not (config.bounce_login or config.username):
+            return N_("A mailbox to read needs a login: enter one, or the login for sending.")
+        if config.bounce_address and not config.bounce_host:
+            return N_(
+                "Returned letters would come to an address nobody reads: name the mailbox's server, or no address."
+            )
+        if config.bounce_address and not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+", config.bounce_address.strip()):
+            return N_("The address for returned letters is not an e-mail address.")
+        return ""
 
     # --- sending
 
@@ -162,7 +235,14 @@ class Smtp(Provider):
             html=message.html,
             headers=headers,
             refs=(message.ref,),
+            envelope_sender=self._returns_to(message.ref),
+            envelope_id=message.ref if config.bounce_host else "",
         )
+
+    def _returns_to(self, mark: str) -> str:
+        """bounce+<mark>@example.ru, where letters that do not arrive come back to; "": to the sender."""
+        name, at, domain = self._bounce.rpartition("@")
+        return f"{name}+{mark}@{domain}" if at else ""
 
     def _call(
         self,
@@ -173,6 +253,8 @@ class Smtp(Provider):
         html: str = "",
         headers: dict[str, str] | None = None,
         refs: tuple[str, ...] = (),
+        envelope_sender: str = "",
+        envelope_id: str = "",
         probe_only: bool = False,
     ) -> MailCall:
         config = self.config
@@ -192,6 +274,8 @@ class Smtp(Provider):
             html=html,
             headers=headers or {},
             refs=refs,
+            envelope_sender=envelope_sender,
+            envelope_id=envelope_id,
             probe_only=probe_only,
         )
 
@@ -223,16 +307,137 @@ class Smtp(Provider):
             return FailureClass.OUTCOME_UNKNOWN, None
         if stage == "rcpt" and "relay" in text.lower():
             return _AUTH  # the server does not send for us: nobody's address is to blame
-        if stage in {"rcpt", "data"}:
-            for known in (enhanced, enhanced.rpartition(".")[0]):
-                if known in ENHANCED:
-                    return ENHANCED[known]
+        if stage in {"rcpt", "data"} and (found_there := _by_code(enhanced)):
+            return found_there
         return ERRORS.get((stage, code)) or ERRORS.get((stage, 0)) or (FailureClass.OUTCOME_UNKNOWN, None)
+
+    # --- what comes back: reports, complaints, answers
+
+    def build_pull(self, cursor: str) -> Call | None:
+        config = self.config
+        if not config.bounce_host:
+            return None
+        return MailboxCall(
+            host=config.bounce_host,
+            port=config.bounce_port,
+            username=config.bounce_login or config.username,
+            password=config.bounce_password if config.bounce_login else config.password,
+            use_ssl=config.bounce_ssl,
+            folder=config.bounce_folder or "INBOX",
+            after=cursor,
+        )
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        if answer.no_answer is not None or answer.status != 200 or not isinstance(call, MailboxCall):
+            return Pulled(trouble=self._mailbox_trouble(answer))
+        return Pulled(
+            requests=tuple(CallbackRequest(LETTER, {}, {}, letter) for letter in answer.parts),
+            cursor=answer.headers.get("mailbox-cursor") or None,
+            more=len(answer.parts) >= call.limit,
+        )
+
+    def _mailbox_trouble(self, answer: Answer) -> AccountReport:
+        failure = FailureClass.TRANSIENT
+        if answer.untrusted:
+            message = N_(
+                "This server does not trust the certificate of the mailbox's server. Check its name: it must be the one "
+                "the mail service gives."
+            )
+        elif answer.no_answer is NoAnswer.NOT_SENT:
+            message = N_("The mailbox's server cannot be reached: %(detail)s. Check its name, its port and TLS.")
+        elif answer.no_answer is not None:
+            message = N_("The mailbox's server breaks off the talk: %(detail)s. It is tried again.")
+        elif answer.status == 535:
+            failure = FailureClass.AUTH
+            message = N_(
+                "The mailbox does not let us in: %(detail)s. Check its login and password; big mail services want a "
+                "separate password for applications, and IMAP switched on in the mailbox's settings."
+            )
+        elif answer.status == 404:
+            message = N_(
+                "The mailbox opens, but has no such folder: %(detail)s. Its name must be as the server spells it."
+            )
+        else:
+            message = N_("The mailbox's server answers: %(detail)s. It is tried again.")
+        params = {"detail": wire.scrub(answer.detail, self._secrets) or "-"}
+        return AccountReport(ok=False, message=message, params=params, failure=failure)
+
+    def read_callback(self, request: CallbackRequest) -> list[CallbackItem]:
+        if request.method != LETTER:
+            raise ValueError("mail has no callbacks")
+        letter = read_letter(request.body)
+        key = wire.ident(letter.message_id) or sha256(request.body).hexdigest()
+        marked = self._mark(letter) or (letter.envelope_id if wire.OUR_REF.fullmatch(letter.envelope_id) else "")
+        if letter.complaint:
+            return self._complaint(letter, key, marked)
+        if letter.fates:
+            reports = (self._report(letter, fate, f"{key}:{at}", marked) for at, fate in enumerate(letter.fates))
+            return [report for report in reports if report is not None]
+        if marked and letter.sender.startswith(("mailer-daemon@", "postmaster@")):
+            return self._old_report(letter, key, marked)
+        if letter.automatic or not letter.sender or letter.sender in self._ours:
+            return []
+        answered = next((one for one in letter.answers if self._is_ours(one)), "")
+        # A mail program's "unsubscribe" is a letter with that subject and nothing else.
+        words, sender = wire.prose(letter.words or letter.subject), wire.ident(letter.sender)
+        return [Inbound(key, sender, words, in_reply_to=wire.ident(answered), at=letter.at)] if sender else []
+
+    def _mark(self, letter: Letter) -> str:
+        """Our reference out of the address a letter came back to; "" where it bears none."""
+        name, at, domain = self._bounce.rpartition("@")
+        for address in letter.recipients if at else ():
+            local, _, host = address.rpartition("@")
+            word = local[len(name) + 1 :]
+            if local.lower().startswith(f"{name}+") and host.lower() == domain and wire.OUR_REF.fullmatch(word):
+                return word
+        return ""
+
+    def _is_ours(self, message_id: str) -> bool:
+        ref, _, domain = message_id.strip("<>").rpartition("@")
+        return domain.lower() == self._domain.lower() and wire.OUR_REF.fullmatch(ref) is not None
+
+    def _report(self, letter: Letter, fate: Fate, key: str, marked: str) -> StatusReport | None:
+        """What happened to a letter; None for "still trying" (no failure, and nothing to do) and for letters not ours."""
+        about = wire.ident(letter.about) if self._is_ours(letter.about) else ""
+        if not marked and not about:
+            return None
+        said = wire.scrub(f"{fate.action} {fate.status} {fate.diagnostic}", self._secrets)
+        failure, reason, milestone = None, None, ACTIONS.get(fate.action)
+        if fate.action == "failed":
+            failure, reason = _fate(fate)
+        elif milestone is None:
+            return None
+        return StatusReport(
+            event_key=key,
+            raw=said,
+            ref=marked,
+            provider_message_id=about,
+            address=wire.ident(fate.recipient),
+            milestone=milestone,
+            failure=failure,
+            reason=reason,
+            detail=said if failure else "",
+        )
+
+    def _old_report(self, letter: Letter, key: str, marked: str) -> list[CallbackItem]:
+        """A returned letter in a server's own words (qmail and others never learned RFC 3464): its code, if it has one."""
+        code = _CODE.search(letter.words)
+        if code is None or not code[1].startswith("5."):
+            return []
+        report = self._report(letter, Fate("", "failed", code[1], letter.words), key, marked)
+        return [report] if report is not None else []
+
+    def _complaint(self, letter: Letter, key: str, marked: str) -> list[CallbackItem]:
+        """A person pressed "spam": the end of advertising. "not-spam" takes a complaint back and gives nothing."""
+        about = wire.ident(letter.about) if self._is_ours(letter.about) else ""
+        if letter.complaint == "not-spam" or not (about or marked):
+            return []
+        return [OptOut(key, wire.scrub(letter.complaint), marked, about, wire.ident(letter.complainant))]
 
     # --- the account
 
     def build_self_test(self) -> list[Call]:
-        return [self._call(probe_only=True)]
+        return [self._call(probe_only=True, envelope_sender=self._returns_to("check"))]
 
     def read_self_test(self, call: Call, answer: Answer) -> AccountReport:
         stage = answer.headers.get("smtp-stage", "")
@@ -248,12 +453,36 @@ class Smtp(Provider):
         failure, _ = self._error(answer)
         detail = wire.scrub(f"{answer.status} {wire.words(answer.body, self._secrets)}", self._secrets)
         message = N_("The mail server answers: %(detail)s. Try again later.")
-        if failure is FailureClass.AUTH:
+        if stage == "mail" and self._bounce:
+            message = N_(
+                "The mail server does not let letters come back to the address with a mark: %(detail)s. Ask the mail "
+                "service for such addresses, or leave the address for returned letters empty."
+            )
+        elif failure is FailureClass.AUTH:
             message = N_(
                 "The mail server refuses the login: %(detail)s. Big mail services want a separate password for "
                 "applications; make one in the mailbox settings."
             )
         return AccountReport(ok=False, message=message, params={"detail": detail}, failure=failure)
+
+
+def _by_code(enhanced: str) -> tuple[FailureClass, Reason | None] | None:
+    """The longest known beginning of an enhanced code."""
+    return ENHANCED.get(enhanced) or ENHANCED.get(enhanced.rpartition(".")[0])
+
+
+def _fate(fate: Fate) -> tuple[FailureClass, Reason | None]:
+    """Why a letter was given up. The diagnosis is the last server's own and often more exact than the status."""
+    if fate.status.startswith("4."):
+        return _LATE  # tried until there was no time left
+    found = _CODE.search(fate.diagnostic)
+    said = found[1] if found and found[1].startswith("5.") else ""
+    for code in (fate.status, said) if not fate.status.endswith(".0.0") else (said, fate.status):
+        known = _by_code(code)
+        if known is not None:
+            # The account is not to blame for a letter that another server gave back.
+            return _MESSAGE if known is _AUTH else known
+    return _RECIPIENT
 
 
 def _line(text: str) -> str:

@@ -60,6 +60,7 @@ _NO_ANSWER = gettext_noop("The provider did not answer in time (%(detail)s). Try
 _NO_TOKEN = gettext_noop(
     "The provider does not let this account in (%(detail)s). Compare the credentials with those in its cabinet."
 )
+_MAILBOX = gettext_noop("The mailbox opens: what comes into it from now on is read every half a minute.")
 _NO_BALANCE = gettext_noop("This provider has no question about the balance.")
 _BY_HAND = gettext_noop("This provider takes the address only by hand: paste it in its cabinet.")
 _NEEDS_HTTPS = gettext_noop(
@@ -141,6 +142,21 @@ def connect_receipts(channel: Channel) -> Verdict:
     if pulled and verdict.ok:
         ChannelPull.objects.filter(channel=channel).update(next_at=now(), errors_in_row=0, trouble="")
     return verdict
+
+
+def check_mailbox(channel: Channel) -> Verdict | None:
+    """Whether the mailbox that is read for this account opens; None where it has none. Reads no letter, and is no part of
+    the self-test: an account whose mailbox is locked sends as before."""
+    account = _account(channel)
+    if isinstance(account, Verdict) or not account[0].capabilities.pull_always:
+        return None
+    adapter, proxy = account
+    call = adapter.build_pull("")
+    if call is None:
+        return None
+    (answer,) = _ask([call], proxy)
+    trouble = adapter.read_pull(call, answer).trouble
+    return Verdict(True, _MAILBOX) if trouble is None else Verdict(False, trouble.message, dict(trouble.params))
 
 
 def ask_balance(channel: Channel) -> Verdict:

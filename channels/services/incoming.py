@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.db import connection
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from channels.models import Channel, ChannelPull, IncomingChoices
@@ -29,7 +30,8 @@ FROM (SELECT channel_id FROM channels_channelpull
       WHERE channel_id = ANY(%s::bigint[]) AND next_at <= now() AND (lease_until IS NULL OR lease_until < now())
       FOR UPDATE SKIP LOCKED) due
 WHERE p.channel_id = due.channel_id
-RETURNING p.channel_id, p.fence, CASE WHEN p.moved_at > now() - %s THEN p.cursor ELSE '' END
+RETURNING p.channel_id, p.fence,
+    CASE WHEN p.moved_at > now() - %s OR p.channel_id = ANY(%s::bigint[]) THEN p.cursor ELSE '' END
 """
 _GIVE_BACK = """
 UPDATE channels_channelpull p SET lease_until = NULL
@@ -52,10 +54,12 @@ def has_public_address() -> bool:
 def is_pulled(channel: Channel, capabilities: Capabilities | None = None) -> bool:
     """Whether this server asks for the channel's updates: the owner's choice, else because nobody can call us."""
     try:
-        able = (capabilities or capabilities_of(channel)).pull
+        facts = capabilities or capabilities_of(channel)
     except AccountError:
         return False
-    if not able or channel.incoming == IncomingChoices.CALLBACK:
+    if facts.pull_always:
+        return facts.pull
+    if not facts.pull or channel.incoming == IncomingChoices.CALLBACK:
         return False
     return channel.incoming == IncomingChoices.PULL or not has_public_address()
 
@@ -71,13 +75,16 @@ class Turn:
 
 def take_turns() -> list[Turn]:
     """Lease the channels whose updates are asked for and are due. What is done with a turn ends in give_back()."""
-    able = [slug for slug in slugs() if provider_class(slug).capabilities.pull]
-    found = Channel.objects.filter(enabled=True, provider__in=able).exclude(incoming=IncomingChoices.CALLBACK)
+    facts = {slug: provider_class(slug).capabilities for slug in slugs()}
+    always = [slug for slug, one in facts.items() if one.pull_always]
+    chosen = Q(enabled=True, provider__in=[slug for slug, one in facts.items() if one.pull and not one.pull_always])
+    found = Channel.objects.filter(chosen | Q(provider__in=always)).exclude(incoming=IncomingChoices.CALLBACK)
     channels = {channel.pk: channel for channel in found if is_pulled(channel)}
     if not channels:
         return []
     ChannelPull.objects.bulk_create([ChannelPull(channel_id=pk) for pk in channels], ignore_conflicts=True)
-    parameters: list[Any] = [LEASE, list(channels), CURSOR_KEPT]
+    lasting = [pk for pk, channel in channels.items() if channel.provider in always]
+    parameters: list[Any] = [LEASE, list(channels), CURSOR_KEPT, lasting]
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, parameters)
         return [Turn(channels[pk], fence, place) for pk, fence, place in cursor.fetchall()]
@@ -94,6 +101,12 @@ def note_answer(turn: Turn) -> None:
     """The provider answers: what was wrong is over."""
     mine = ChannelPull.objects.filter(channel_id=turn.channel.pk, fence=turn.fence, errors_in_row__gt=0)
     mine.update(errors_in_row=0, trouble="", trouble_params={})
+
+
+def rest(turn: Turn, every: timedelta) -> None:
+    """All there was has come: the next question in so long."""
+    mine = ChannelPull.objects.filter(channel_id=turn.channel.pk, fence=turn.fence)
+    mine.update(next_at=Now() + every)
 
 
 def note_trouble(turn: Turn, message: str, params: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ from django.db import transaction
 
 from channels.providers.base import Answer, Call, NoAnswer, Provider
 from channels.services.accounts import AccountError, adapter_for, proxy_for
-from channels.services.incoming import Turn, give_back, move_cursor, note_answer, note_trouble, take_turns
+from channels.services.incoming import Turn, give_back, move_cursor, note_answer, note_trouble, rest, take_turns
 from deliveries.services import receipts
 from deliveries.services.send.pump import runtime
 
@@ -107,6 +107,9 @@ def _keep(line: _Line, answered: tuple[Call, Answer] | None) -> tuple[int, bool]
         note_trouble(line.turn, pulled.trouble.message, pulled.trouble.params)
         return 0, False
     note_answer(line.turn)
+    every = line.adapter.capabilities.pull_every
+    if every and not pulled.more:
+        rest(line.turn, every)
     if not pulled.requests and pulled.cursor is None:
         return 0, pulled.more
     with transaction.atomic():

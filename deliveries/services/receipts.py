@@ -7,6 +7,7 @@ yet (it overtook our own TX-result) is parked and looked at again; one that nobo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -21,11 +22,13 @@ from cascade.intents import is_opt_out
 from cascade.vocabulary import AddressKind, Milestone, Purpose, Reason
 from channels.models import Channel, ChannelState
 from channels.providers.base import (
+    LETTER,
     AddressChange,
     AddressState,
     CallbackItem,
     CallbackRequest,
     Inbound,
+    OptOut,
     Provider,
     Refusal,
     StatusReport,
@@ -279,8 +282,16 @@ def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
     for item in letter.items:
         if isinstance(item, StatusReport):
             continue
-        contact = _contact_of(letter.channel_id, item.address, adapters[letter.channel_id])
-        if isinstance(item, Inbound):
+        if isinstance(item, OptOut):
+            _apply_opt_out(letter, item, adapters[letter.channel_id])
+            continue
+        adapter = adapters[letter.channel_id]
+        contact = _contact_of(letter.channel_id, item.address, adapter)
+        by_mail = letter.request.method == LETTER
+        if isinstance(item, Inbound) and by_mail and contact is None and not item.in_reply_to:
+            # A mailbox gets letters of all the world: suppliers, spam. They are not ours to keep.
+            letter.state, letter.note = Receipt.State.IGNORED, "neither an answer to us nor from anybody we know"
+        elif isinstance(item, Inbound):
             _apply_inbound(letter, item, contact)
         elif contact is not None:
             learn([Learned(contact.pk, letter.channel_id, _state_of(item), "callback")])
@@ -357,6 +368,28 @@ def _attempt_answered(letter: _Letter, item: Inbound, contact: Contact | None) -
         return None
     recent = mine.filter(delivery__contact=contact, called_at__gt=letter.now - _ANSWERS_WITHIN)
     return recent.exclude(state="failed").order_by("-called_at").first()
+
+
+def _apply_opt_out(letter: _Letter, item: OptOut, adapter: Provider) -> None:
+    """A complaint or an "unsubscribe" pressed elsewhere: of whom our letter was for, else of who has the address.
+
+    An address that is on no card goes onto the stop-list all the same: it may be imported tomorrow.
+    """
+    told = StatusReport(item.event_key, item.word, item.ref, item.provider_message_id, item.address)
+    attempt_id = reports.match(letter.channel_id, [told]).get(0)
+    attempt = Attempt.objects.select_related("delivery__contact").filter(pk=attempt_id).first() if attempt_id else None
+    contact = attempt.delivery.contact if attempt is not None else None
+    if contact is None and item.address:
+        contact = _contact_of(letter.channel_id, item.address, adapter)
+    if contact is not None:
+        stop_of_contact(contact.pk, Reason.OPTED_OUT, Purpose.MARKETING)
+        forget_marketing(contact, source=f"channel {letter.channel_id}", evidence=item.word)
+    elif item.address and adapter.capabilities.address in {AddressKind.EMAIL, AddressKind.PHONE}:
+        source = f"channel {letter.channel_id}"
+        with contextlib.suppress(suppressions.NotAnAddressError):
+            suppressions.suppress(item.address, SuppressionScope.MARKETING, item.word, source)
+    else:
+        letter.state, letter.note = Receipt.State.IGNORED, "nobody of ours"
 
 
 def _opt_out(contact: Contact, letter: _Letter, item: Inbound) -> None:

@@ -51,8 +51,9 @@ class Running:
     url: str = ""
     #: The emulator's journal.
     journal: Path = field(default_factory=Path)
-    #: Where the emulator takes mail.
+    #: Where the emulator takes mail, and shows mailboxes.
     smtp_port: int = 0
+    imap_port: int = 0
 
     @property
     def pid(self) -> int:
@@ -139,16 +140,16 @@ class Processes:
         return started
 
     def emulator(self, port: int | None = None) -> Running:
-        """Start the provider emulator; see its `url`, `smtp_port` and `journal`."""
-        port, smtp_port = port or free_port(), free_port()
+        """Start the provider emulator; see its `url`, `smtp_port`, `imap_port` and `journal`."""
+        port, smtp_port, imap_port = port or free_port(), free_port(), free_port()
         journal = self.folder / f"journal-{uuid.uuid4().hex[:6]}.jsonl"
         url = f"http://127.0.0.1:{port}"
         started = self.start(
             "emulator",
-            [*roles.emulator("127.0.0.1", port, journal), f"--smtp-port={smtp_port}"],
+            [*roles.emulator("127.0.0.1", port, journal), f"--smtp-port={smtp_port}", f"--imap-port={imap_port}"],
             ready=lambda _: _status(f"{url}/_emulator/ready") == 200,
         )
-        started.url, started.journal, started.smtp_port = url, journal, smtp_port
+        started.url, started.journal, started.smtp_port, started.imap_port = url, journal, smtp_port, imap_port
         return started
 
     def until(

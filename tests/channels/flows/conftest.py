@@ -26,8 +26,23 @@ class Street(Shop):
     """A shop with a bot and a mailbox as well, and people who behave as their test says."""
 
     mail_port: int = 0
+    imap_port: int = 0
 
-    def mailbox(self, **fields: Any) -> Channel:
+    def reading_mailbox(self, **fields: Any) -> Channel:
+        """A mailbox whose returned letters, complaints and answers are read."""
+        return self.mailbox(
+            bounces={
+                "bounce_host": "127.0.0.1",
+                "bounce_port": self.imap_port,
+                "bounce_ssl": False,
+                "bounce_login": "hello@shop.example",
+                "bounce_password": "imap-canary-password",
+                "bounce_address": "hello@shop.example",
+            },
+            **fields,
+        )
+
+    def mailbox(self, bounces: dict[str, Any] | None = None, **fields: Any) -> Channel:
         config = {
             "host": "127.0.0.1",
             "port": self.mail_port,
@@ -36,6 +51,7 @@ class Street(Shop):
             "username": "hello",
             "password": "mail-canary-password",
             "use_tls": False,
+            **(bounces or {}),
         }
         return create_channel("smtp", "Почта", config, **{"rate": 1000.0, **fields})
 
@@ -92,5 +108,5 @@ def emulator(processes: Processes) -> Running:
 
 @pytest.fixture
 def street(emulator: Running) -> Iterator[Street]:
-    yield Street(emulator=emulator.url, mail_port=emulator.smtp_port)
+    yield Street(emulator=emulator.url, mail_port=emulator.smtp_port, imap_port=emulator.imap_port)
     close_runtime()

@@ -41,6 +41,7 @@ from channels.providers.base import (
     HttpCall,
     Inbound,
     NoAnswer,
+    OptOut,
     OutgoingMessage,
     Provider,
     Pulled,
@@ -237,17 +238,21 @@ class ProviderContract:
 
     def check_items(self, provider: Provider, items: Sequence[CallbackItem]) -> None:
         for item in items:
-            assert isinstance(item, StatusReport | Inbound | AddressChange)
+            assert isinstance(item, StatusReport | Inbound | AddressChange | OptOut)
             assert item.event_key or isinstance(item, AddressChange)
             at = item.at
             assert at is None or (isinstance(at, datetime) and at.tzinfo is not None)
             if isinstance(item, StatusReport):
                 assert item.milestone is None or item.failure is None
-                assert item.milestone is None or item.milestone in provider.capabilities.reports
+                facts = provider.capabilities
+                assert item.milestone is None or item.milestone in {*facts.reports, *facts.now_and_then}
                 assert len(item.provider_message_id) <= MAX_IDENT
                 self.check_words(item.detail)
                 self.check_words(item.raw)
-            if not isinstance(item, StatusReport) or item.address:
+            if isinstance(item, OptOut):
+                assert item.ref or item.provider_message_id or item.address, "somebody must be meant"
+                self.check_words(item.word)
+            if not isinstance(item, StatusReport | OptOut) or item.address:
                 assert 0 < len(item.address) <= MAX_IDENT
             self.check_storable(item)
 
@@ -448,7 +453,8 @@ class ProviderContract:
         assert (provider.build_balance() is not None) is facts.balance
         assert (provider.build_token(NOW) is not None) is facts.token
         assert (provider.build_pull("") is not None) is facts.pull
-        assert (provider.build_pull_setup("https://x.example/h") is not None) is facts.pull
+        told = facts.pull and not facts.pull_always  # nobody has to be told where a mailbox is
+        assert (provider.build_pull_setup("https://x.example/h") is not None) is told
         assert (provider.build_callback_setup("https://x.example/h") is None) is facts.callback_set_by_hand
         assert facts.default_rate > 0
         assert facts.max_text > 0
