@@ -81,6 +81,11 @@ class ApiKeyAdmin(ModelAdmin):
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(str(Scope(one).label) for one in key.scopes)
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        """One button: what follows is the key, and there is nothing to go on editing."""
+        extra = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, {**extra, **(extra_context or {})})
+
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         return False
 

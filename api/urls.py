@@ -1,5 +1,7 @@
 """Addresses of the API. A version's addresses never change."""
 
+from csp.constants import NONE, SELF, UNSAFE_INLINE
+from csp.decorators import csp
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
@@ -25,10 +27,24 @@ for name, viewset in {
 }.items():
     router.register(name, viewset, basename=f"api-{name}")
 
+#: What Swagger UI needs: its own files, inline styles and images it draws itself; requests to this API only.
+_swagger = csp(
+    {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF, UNSAFE_INLINE],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [NONE],
+        "frame-ancestors": [NONE],
+    }
+)
+
 urlpatterns = [
     path("v1/me/", Me.as_view({"get": "show"}), name="api-me"),
     path("v1/", include(router.urls)),
     # The document holds no data of anybody: it may be read without a key.
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
+    path("docs/", _swagger(SpectacularSwaggerSplitView.as_view(url_name="api-schema")), name="api-docs"),
 ]

@@ -39,9 +39,12 @@ def test_the_document_is_openapi_3_1_and_names_every_address(db):
 
 
 def test_the_page_to_try_it_asks_no_foreign_host(db):
-    page = Client().get("/api/docs/").content.decode()
-    assert "swagger" in page
-    assert "//cdn" not in page
+    answer = Client().get("/api/docs/")
+    assert "swagger" in answer.content.decode()
+    assert "//cdn" not in answer.content.decode()
+    policy = answer["Content-Security-Policy"]
+    assert "script-src 'self'" in policy.split("; ")
+    assert "connect-src 'self'" in policy.split("; ")
 
 
 def test_generated_requests_meet_no_server_error_and_no_broken_promise(transactional_db, shop, settings):
