@@ -395,6 +395,36 @@ class InboundMessage(models.Model):
         return self.text[:50] or self.payload
 
 
+class LinkVisit(models.Model):
+    """Somebody, or something, opened a page of an e-mail: mail scanners follow links as well, so what each visit was is
+    judged a moment later, with all others of its letter in view (deliveries.services.clicks)."""
+
+    class What(models.TextChoices):
+        LINK = "link", _("the link")
+        CONFIRMED = "confirmed", _("the link, and the page was shown")
+        TRAP = "trap", _("a link nobody can see")
+        UNSUBSCRIBE = "unsubscribe", _("the page for unsubscribing")
+
+    class Verdict(models.TextChoices):
+        NEW = "", _("not judged yet")
+        PERSON = "person", _("a person")
+        ROBOT = "robot", _("a robot")
+        NOTHING = "nothing", _("says nothing")
+
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="visits")
+    at = models.DateTimeField(db_default=Now())
+    what = models.CharField(max_length=12, choices=What.choices)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("visit of a link")
+        verbose_name_plural = _("visits of links")
+        indexes = [models.Index(fields=["id"], name="visit_new", condition=Q(verdict=""))]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.verdict}"
+
+
 class MarketingTouch(models.Model):
     """A slot of a frequency cap, taken in TX-calling under the contact's row lock (I8); one per delivery."""
 

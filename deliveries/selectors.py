@@ -31,6 +31,7 @@ from deliveries.models import (
     DeliveryState,
     FailureChoices,
     Heartbeat,
+    LinkVisit,
     MarketingTouch,
     OperatorTask,
     OutcomeChoices,
@@ -80,6 +81,7 @@ _TASK_SAID_WITH_NOTE = gettext_noop("%(who)s reports: “%(outcome)s”. Note: %
 _TASK_WITHDRAWN = gettext_noop("The operator's task was withdrawn: the call is not needed any more.")
 _RECALLED = gettext_noop("An earlier message that had not arrived was taken back.")
 _LATE = gettext_noop("%(channel)s: a late receipt came: %(milestone)s.")
+_BY_ROBOT = gettext_noop("%(channel)s: opened by a robot that checks mail, not by the person. It does not count.")
 _PLANNED = gettext_noop("Planned.")
 _ICONS = {
     TimelineEvent.Kind.LEFT: ("arrow_downward", "plain"),
@@ -158,6 +160,9 @@ def _attempt_lines(
         params |= {"failure": FailureChoices(attempt.failure).label, "why": reason_label(attempt.reason)}
         text = _(_FAILED_WHY if attempt.reason else _FAILED) % params
         yield attempt.failed_at, 5, Line(attempt.failed_at, text, "error", "bad", number, detail=attempt.detail)
+    robot = attempt.visits.filter(verdict=LinkVisit.Verdict.ROBOT).order_by("at").first()
+    if robot is not None:
+        yield robot.at, 9, Line(robot.at, _(_BY_ROBOT) % params, "smart_toy", "grey", number)
     if attempt.cost is not None and charged is None:
         # Booked although its milestone has no moment of its own: say it where it can be seen.
         at = attempt.accepted_at or attempt.called_at

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.services import advance, launch, polling, pulling, receipts, recover
+from deliveries.services import advance, clicks, launch, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 logger = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ def process_receipts() -> None:
         return count
 
     more = _until_done(batch, receipts.BATCH)
+    worked += clicks.judge()
     recover.beat("receipts")
     if worked:
         hint(advance_due)

@@ -23,7 +23,7 @@ class Step:
     (picked up and hung up again) and key (heard, and pressed 1); reply (the person writes `text`),
     button (the person presses the button number `text`, first by default), click (the person follows the first
     link in the text), one_click (the mail program posts to List-Unsubscribe, RFC 8058), block, unblock; about mail
-    also refused_as_spam, delayed, told_delivered, complaint, away (emulator.letters).
+    also refused_as_spam, delayed, told_delivered, complaint, away (emulator.letters) and scan.
     """
 
     after: float
@@ -102,6 +102,8 @@ BY_NAME: Final = {behaviour.name: behaviour for behaviour in _ALL} | {
         Behaviour("delayed", steps=(Step(0.1, "delayed"), Step(0.4, "told_delivered"))),
         Behaviour("complaint", steps=(Step(0.1, "complaint"),)),
         Behaviour("away", steps=(Step(0.1, "away"),)),
+        # A scanner opens all links of the letter.
+        Behaviour("scan", steps=(Step(0.1, "scan"),)),
     )
 }
 

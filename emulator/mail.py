@@ -80,6 +80,8 @@ class Mail(HttpProvider):
         if status in letters.REPORTS:
             told = letters.report(status, message.recipient, letter.returns_to, letter.envelope_id, headers)
             boxes.put(letter.returns_to, told)
+        elif status == "scan":
+            self.world.spawn(self.world.scan(message, letter.links))
         elif status == "complaint":
             boxes.put(letter.returns_to, letters.complaint(message.recipient, letter.returns_to, headers))
         elif status == "away":
@@ -260,6 +262,7 @@ class _Letter:
     html: bool = False
     returns_to: str = ""  #: the envelope's sender
     envelope_id: str = ""
+    links: tuple[str, ...] = ()
 
     @property
     def one_click(self) -> str:
@@ -277,14 +280,17 @@ def _read(content: bytes, returns_to: str, envelope_id: str) -> _Letter:
         text = body.get_content() if body is not None else ""
     except (LookupError, ValueError):
         text = ""
+    rich = letter.get_body(("html",))  # type: ignore[attr-defined]
+    links = re.findall(r'href="(http://[^"]+)"', rich.get_content()) if rich is not None else []
     found = re.search(r"<([^@>]+)@", str(letter.get("Message-ID", "")))
     return _Letter(
         text.rstrip("\r\n"),
         found[1] if found else "",
         {name: str(letter[name]) for name in KEPT if name in letter},
-        letter.get_body(("html",)) is not None,  # type: ignore[attr-defined]
+        rich is not None,
         returns_to,
         envelope_id,
+        tuple(dict.fromkeys(links)),
     )
 
 

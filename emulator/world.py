@@ -38,8 +38,8 @@ RETRY_AFTER = 2
 RECEIPTS = frozenset(
     {"sent", "delivered", "read", "failed", "expired", "not_registered", "busy", "no_answer", "short", "key"}
 )
-#: What else can be told about a letter, in a letter.
-LETTERS = frozenset({"refused_as_spam", "delayed", "told_delivered", "complaint", "away"})
+#: What else can happen to a letter: told in a letter, or a machine looks into it.
+LETTERS = frozenset({"refused_as_spam", "delayed", "told_delivered", "complaint", "away", "scan"})
 
 
 @dataclass(slots=True)
@@ -547,8 +547,21 @@ class World:
         url = found[0].rstrip(".,;:!?)") if found else ""
         headers = {"User-Agent": "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"}
         code = await self._poster.send("GET", url, headers, b"") if url else 0
+        if code == 200:
+            # Not led on at once: the page's script says that it is shown, and leads on.
+            await self._poster.send("POST", url, headers, b"")
         self.journal.write(
             "click", provider=message.provider, recipient=message.recipient, id=message.id, url=url, code=code
+        )
+
+    async def scan(self, message: Message, urls: Iterable[str]) -> None:
+        """A mail scanner that looks like a browser opens everything it finds, all at once."""
+        headers = {
+            "User-Agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36"
+        }
+        codes = await asyncio.gather(*(self._poster.send("GET", url, headers, b"") for url in urls))
+        self.journal.write(
+            "scan", provider=message.provider, recipient=message.recipient, id=message.id, codes=list(codes)
         )
 
     async def unsubscribe(self, message: Message) -> None:

@@ -22,12 +22,19 @@ _BUTTON = (
 )
 
 
-def to_html(text: str, *, button: str = "", button_url: str = "") -> str:
-    """A whole HTML page for this plain text; the button needs both its words and its address."""
+#: No person sees or reaches it; what opens every address of a letter does.
+_TRAP = '<a href="{}" style="display:none" aria-hidden="true" tabindex="-1"></a>'
+
+
+def to_html(text: str, *, button: str = "", button_url: str = "", trap: str = "") -> str:
+    """A whole HTML page for this plain text; the button needs both its words and its address. `trap`: an address only
+    machines open."""
     blocks = [block for block in _PARAGRAPH.split(text.replace("\r\n", "\n").strip()) if block]
     body = "".join(f"<p>{_inline(block)}</p>" for block in blocks)
     if button and button_url.lower().startswith(("https://", "http://")):
         body += _BUTTON.format(escape(button_url), escape(button))
+    if trap:
+        body += _TRAP.format(escape(trap))
     return _BODY.format(body)
 
 

@@ -59,9 +59,10 @@ class Prepared:
         return [name for name in dict.fromkeys(names) if name not in rendering.SPECIAL_VARIABLES]
 
     def render(
-        self, values: Mapping[str, Any], *, link: str = "", unsubscribe: str = "", html: bool = False
+        self, values: Mapping[str, Any], *, link: str = "", unsubscribe: str = "", html: bool = False, trap: str = ""
     ) -> Rendered:
-        """The message for one person. Raises EmptyVariable, also when the text shows {link} and none is given.
+        """The message for one person. Raises EmptyVariable, also when the text shows {link} and none is given. `trap`: an
+        address for the HTML that only machines find.
 
         The special variables win over a file column of the same name: an uploaded list must not be able to move
         the link. In HTML the button leads to the link; without a link an e-mail has no button.
@@ -74,7 +75,7 @@ class Prepared:
             text=text,
             subject=self.subject.render(values),
             button=button,
-            html=to_html(text, button=button, button_url=link) if html else "",
+            html=to_html(text, button=button, button_url=link, trap=trap if link else "") if html else "",
         )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hmac
 import logging
-import re
 import time
 from dataclasses import dataclass
 
+from csp.constants import SELF
+from csp.decorators import csp_update
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 from channels.models import Channel
 from channels.providers.base import CallbackRejected, CallbackRequest, Provider
 from channels.services.accounts import AccountError, adapter_for
-from deliveries.services import receipts
+from deliveries.services import clicks, receipts
 
 logger = logging.getLogger(__name__)
 
@@ -26,14 +27,6 @@ MAX_CALLBACK = 256 * 1024
 #: An owner's change of a channel is seen by this process within so many seconds. A query per callback instead would
 #: cost as much as storing it (measured: a second statement halves the rate).
 _REMEMBER = 10.0
-
-#: Programs that open links nobody has clicked: previews of messengers, mail scanners, monitors. A robot must never end
-#: a cascade (T15). Only a heuristic: what it misses is corrected by the owner's choice of a stronger milestone.
-_ROBOT = re.compile(
-    r"bot|crawl|spider|preview|scan|monitor|curl|wget|python|java/|go-http|headless|facebookexternalhit|whatsapp|viber"
-    r"|telegram|vkshare|skype|slack|google-safety|proofpoint|barracuda|mimecast|kaspersky|drweb",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +97,28 @@ def callback(request: HttpRequest, channel_id: int, secret: str) -> HttpResponse
 
 
 @never_cache
-@require_http_methods(["GET", "HEAD"])
+@csrf_exempt  # posted by the page's own script, from a mail program's browser without our cookie; the address is the secret
+@csp_update({"script-src": [SELF], "connect-src": [SELF]})  # type: ignore[arg-type]  # its types know no arguments of a view
+@require_http_methods(["GET", "HEAD", "POST"])
 def link(request: HttpRequest, ref: str) -> HttpResponse:
-    """A tracked link: count a person's click, then lead where the frozen plan says."""
-    robot = request.method == "HEAD" or _ROBOT.search(request.headers.get("User-Agent", "")) is not None
-    target = receipts.link_target(ref) if robot else receipts.click(ref)
-    if target is None:
+    """A tracked link: lead where the frozen plan says, and find out whether a person follows it (services.clicks)."""
+    if request.method == "POST":
+        return HttpResponse(status=204 if clicks.confirm(ref) else 404)
+    way = clicks.follow(ref, request.headers.get("User-Agent", ""), counts=request.method == "GET")
+    if way is None:
         return render(request, "deliveries/gone.html", status=404)
-    return HttpResponseRedirect(target)
+    if way.confirm:
+        return render(request, "deliveries/opening.html", {"target": way.target})
+    return HttpResponseRedirect(way.target)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD"])
+def trap(request: HttpRequest, ref: str) -> HttpResponse:
+    """A link no person can see: what opens it opens everything."""
+    if request.method == "GET":
+        clicks.fall_into_trap(ref)
+    return render(request, "deliveries/gone.html", status=404)
 
 
 @never_cache
@@ -120,7 +127,7 @@ def link(request: HttpRequest, ref: str) -> HttpResponse:
 def unsubscribe(request: HttpRequest, ref: str) -> HttpResponse:
     """GET shows a page with a button, POST does it (also the mail program's one click, RFC 8058)."""
     if request.method != "POST":
-        if not receipts.is_known(ref):
+        if not clicks.look_at_unsubscribe(ref):
             return render(request, "deliveries/gone.html", status=404)
         return render(request, "deliveries/unsubscribe.html")
     one_click = request.POST.get("List-Unsubscribe") == "One-Click"

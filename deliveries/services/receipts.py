@@ -41,7 +41,6 @@ from deliveries.models import Attempt, InboundMessage, Receipt
 from deliveries.services import reports
 from deliveries.services.acks import acknowledge
 from deliveries.services.stops import stop_answered, stop_of_contact
-from deliveries.snapshots import frozen_plan
 
 logger = logging.getLogger(__name__)
 
@@ -426,31 +425,6 @@ def _file(letters: Sequence[_Letter]) -> None:
         )
 
 
-def click(client_ref: str) -> str | None:
-    """A person followed the tracked link of this message: note it, return where it leads; None for an unknown one.
-
-    The target comes from the frozen plan and from nowhere else: there is nothing in the address to tamper with (T14).
-    """
-    with transaction.atomic():
-        attempt = Attempt.objects.select_related("delivery").filter(client_ref=client_ref).first()
-        if attempt is None:
-            return None
-        target = frozen_plan(attempt.delivery.plan_id).terms[attempt.step].says.source.link
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT now()")
-            now = cursor.fetchone()[0]
-        reports.raise_milestone(attempt.pk, Milestone.CLICKED, now)
-    return target or None
-
-
-def link_target(client_ref: str) -> str | None:
-    """Where a tracked link leads, without counting (robots, previews)."""
-    attempt = Attempt.objects.select_related("delivery").filter(client_ref=client_ref).first()
-    if attempt is None:
-        return None
-    return frozen_plan(attempt.delivery.plan_id).terms[attempt.step].says.source.link or None
-
-
 def unsubscribe(client_ref: str, evidence: str) -> bool:
     """The person pressed “unsubscribe” under this message. False when the message is not known."""
     with transaction.atomic():
@@ -462,8 +436,3 @@ def unsubscribe(client_ref: str, evidence: str) -> bool:
             stop_of_contact(contact.pk, Reason.OPTED_OUT, Purpose.MARKETING)
             forget_marketing(contact, source=f"unsubscribe link, message {attempt.pk}", evidence=evidence)
         return True
-
-
-def is_known(client_ref: str) -> bool:
-    """Whether a message with this reference was ever sent."""
-    return Attempt.objects.filter(client_ref=client_ref).exists()

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from deliveries.services import advance, launch, polling, pulling, receipts, recover
+from deliveries.services import advance, clicks, launch, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 
@@ -22,6 +22,7 @@ def run_once() -> dict[str, int]:
         "offline": recover.watch_accounts(),
         "pulled": pulling.pull_due(),
         "receipts": receipts.process(),
+        "clicks": clicks.judge(),
         "asked": polling.poll_due(),
         "advanced": advance.advance_due()[0],
         "sent": send_ready().sent,

@@ -366,6 +366,7 @@ def _draft(
             link=f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else "",
             unsubscribe=f"{settings.PUBLIC_BASE_URL}/u/{ref}",
             html=terms.kind is ChannelKind.EMAIL,
+            trap=f"{settings.PUBLIC_BASE_URL}/l/{ref}/all",
         )
     except EmptyVariable:
         return Reason.EMPTY_VARIABLE
