@@ -246,6 +246,9 @@ class StatusReport:
     about the *address*; RECIPIENT_REFUSED and NOT_DELIVERED_IN_TIME (phone off, mailbox full) say nothing about
     tomorrow and must not be remembered against the person.
 
+    `began`: where the wire has no id at all, the moment at which it says that it began on this message: with `address`
+    it finds the one that was sent there just before.
+
     A report that names neither message nor address is about the account itself (logged out, tariff used up).
     `account`: its name at the provider, where one callback address serves several (Provider.callback_group).
     """
@@ -262,6 +265,7 @@ class StatusReport:
     at: datetime | None = None
     cost: Decimal | None = None
     account: str = ""
+    began: datetime | None = None
 
     @property
     def of_account(self) -> bool:
@@ -361,6 +365,8 @@ class CallbackRequest:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    #: The address it came from; "" when read again from the inbox.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _MODULES = {
     "smtp": "channels.providers.smtp:Smtp",
     "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
     "own_http": "channels.providers.own_http:OwnHttp",
+    "zadarma": "channels.providers.zadarma:Zadarma",
     "operator": "channels.providers.operator:Operator",
 }
 

@@ -85,6 +85,7 @@ def callback(request: HttpRequest, channel_id: int, secret: str) -> HttpResponse
         query=request.GET.dict(),
         headers={name.lower(): value for name, value in request.headers.items()},
         body=body,
+        source=request.META.get("REMOTE_ADDR", ""),
     )
     try:
         door.adapter.verify_callback(asked)

@@ -106,7 +106,34 @@ def match(channel_id: int, reports: Sequence[StatusReport]) -> dict[int, int]:
             attempt_id = _by_address(by_ident.get(report.provider_message_id, []), report.address)
         if attempt_id is not None:
             found[index] = attempt_id
-    return found
+    return found | _by_moment(channel_id, {i: one for i, one in enumerate(reports) if i not in found})
+
+
+#: The provider's clock and ours, and the time a call waits for a free line.
+_BY_MOMENT = """
+SELECT DISTINCT ON (v.index) v.index, a.id
+FROM unnest(%s::int[], %s::text[], %s::timestamptz[]) AS v(index, address, began)
+JOIN deliveries_attempt a ON a.channel_id = %s AND a.address = v.address
+    AND a.called_at BETWEEN v.began - interval '10 minutes' AND v.began + interval '2 minutes'
+ORDER BY v.index, abs(extract(epoch FROM a.called_at - v.began)), a.id
+"""
+
+
+def _by_moment(channel_id: int, reports: Mapping[int, StatusReport]) -> dict[int, int]:
+    """Find the attempts of reports that name only whom and when (StatusReport.began): the one called nearest to it."""
+    told = {
+        index: (one.address, one.began)
+        for index, one in reports.items()
+        if one.began is not None and one.address and not (one.ref or one.provider_message_id)
+    }
+    if not told:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _BY_MOMENT,
+            [list(told), [address for address, _ in told.values()], [began for _, began in told.values()], channel_id],
+        )
+        return dict(cursor.fetchall())
 
 
 _ADOPT = """

@@ -349,3 +349,26 @@ def test_R8_a_lookup_that_finds_nothing_yet_leaves_it_unknown(processes: Process
     assert (delivery.outcome, delivery.outcome_step, delivery.trail) == ("reached", 1, "unknown_unresolved")
     assert delivery.has_unknown
     assert len(requests_of(live_shop, provider="smsc")) == 1
+
+
+def test_a_call_without_an_id_is_found_by_number_and_time(shop: Shop, db: None) -> None:
+    """Two campaigns call one person within minutes; a third channel's call to the same number is not ours to match."""
+    messenger, other = shop.messenger(), shop.messenger("Другой")
+    people = shop.people(1)
+    for channel in (messenger, messenger, other):
+        shop.campaign(shop.chain(channel, wait=LONG), people)
+        launch.launch_due()
+        advance.advance_due()
+        answer(call_out(channel))
+    first, second, stranger = Attempt.objects.order_by("pk")
+    began = now() - timedelta(hours=1)
+    for attempt, minutes in ((first, 0), (second, 3), (stranger, 0)):
+        Attempt.objects.filter(pk=attempt.pk).update(called_at=began + timedelta(minutes=minutes))
+
+    def found(minutes: float, address: str = first.address) -> int | None:
+        at = began + timedelta(minutes=minutes)
+        report = StatusReport("key", "answered", address=address, began=at)
+        return reports.match(messenger.pk, [report]).get(0)
+
+    assert [found(0), found(1), found(2), found(3), found(4)] == [first.pk, first.pk, second.pk, second.pk, second.pk]
+    assert (found(-3), found(14), found(0, "+79990000000")) == (None, None, None)

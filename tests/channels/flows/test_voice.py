@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.request import urlopen
 
 from channels.models import Channel, ChannelState
 from channels.services import checks
 from channels.services.accounts import create_channel
 from deliveries.models import Attempt, Delivery, Receipt
 from tests.channels.flows.conftest import Street
-from tests.channels.flows.test_adapters import GONE, UNKNOWN, Cast, await_story, ops, sends
+from tests.channels.flows.test_adapters import GONE, TEXT, UNKNOWN, Cast, await_story, ops, post, sends
 from tests.deliveries.live import receive_callbacks, requests_of, run_until, tell
 from tests.plugins.processes import Processes
 
@@ -73,4 +74,44 @@ def test_a_pressed_key_ends_the_cascade_and_money_is_an_account_s_trouble(proces
     run_until(processes, lambda: ChannelState.objects.get(channel=first).breaker == "open")
     assert ChannelState.objects.get(channel=first).trouble == "balance"
     tell(street.emulator, "accounts", provider="smsc_voice", account="*", state="unauthorized")
+    assert checks.self_test(first).failure == "auth"
+
+
+# ---------------------------------------------------------------- Zadarma
+
+ZADARMA_CAST: Cast = [
+    ("delivered", ("accepted", "", "", "delivered")),
+    ("short", NO_ANSWER),
+    ("no_answer", NO_ANSWER),
+    ("busy", NO_ANSWER),
+    ("failed", ("failed", GONE, "no_answer", "accepted")),
+    ("not_registered", ("failed", GONE, "not_registered", "accepted")),
+    ("reversed", ("accepted", "", "", "delivered")),
+    ("early", ("accepted", "", "", "delivered")),  # the webhook overtakes the answer
+    ("refused", ("failed", TEXT, "message_refused", "")),
+    ({"behaviour": "rate_limited", "times": 1}, ("accepted", "", "", "delivered")),
+    ("error_500", (*UNKNOWN, "", "")),
+    ("html", (*UNKNOWN, "", "")),
+    ("accept_reset", ("accepted", "", "", "delivered")),  # number and time say that it was made
+]
+
+
+def test_zadarma_every_way(processes: Processes, street: Street) -> None:
+    config = {"user_key": "key-1", "api_secret": "secret-of-key-1", "scenario": "0-1"}
+    first = create_channel("zadarma", "Zadarma", config, base_url=f"{street.emulator}/zadarma", rate=1000.0)
+    sms, web = street.sms(), processes.web().url
+    assert checks.self_test(first).ok
+    receive_callbacks(street, web, first)
+    tell(street.emulator, "accounts", provider="zadarma", account="*", callback_style="multipart")
+    people = street.cast(first, [behaviour for behaviour, _ in ZADARMA_CAST])
+    street.campaign(street.last_resort(first, sms, expect="delivered", wait=timedelta(minutes=10)), people)
+    await_story(processes, first, ZADARMA_CAST)
+    assert sorted(sends(street, "zadarma").values())[-2:] == [1, 2], "nobody is rung twice but who was told to wait"
+    assert not Receipt.objects.exclude(state="applied").exists(), "every call without an id has found its message"
+    door = f"{web}/hooks/{first.pk}/{first.callback_secret}/"
+    with urlopen(f"{door}?zd_echo=7777", timeout=10) as page:
+        assert page.read() == b"7777"
+    forged = f"event=NOTIFY_OUT_END&destination={Attempt.objects.earliest('pk').address[1:]}&disposition=answered"
+    assert post(door, forged.encode(), Signature="wrong") == 403
+    tell(street.emulator, "accounts", provider="zadarma", account="*", state="unauthorized")
     assert checks.self_test(first).failure == "auth"
