@@ -39,7 +39,7 @@ class CampaignReportAdmin(ModelAdmin):  # type: ignore[misc]
 
     class Media:
         css = {"all": ("campaigns/pages.css",)}
-        js = ("analytics/live.js",)
+        js = ("cascade/live.js",)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Not a section of its own: the report is reached from its campaign."""

@@ -6,6 +6,7 @@ import secrets
 from datetime import timedelta
 from decimal import Decimal
 
+from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -182,6 +183,45 @@ class ChannelPull(models.Model):
 
     def __str__(self) -> str:
         return f"{self.channel_id}: {self.cursor}"
+
+
+class ChannelSetup(models.Model):
+    """What an owner has proved about an account while connecting it, each with its time. Apart from ChannelState, which
+    every batch writes to. All of it is about the credentials of now: entering others forgets it."""
+
+    channel = models.OneToOneField(Channel, primary_key=True, on_delete=models.CASCADE, related_name="setup")
+    #: The newest self-test a person asked for, and its words (English msgid and parameters, scrubbed of secrets).
+    checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    check_ok = models.BooleanField(default=False, editable=False)
+    check_message = models.TextField(blank=True, editable=False)
+    check_params = models.JSONField(default=dict, blank=True, editable=False)
+    #: When the provider took our address for receipts, and which address of this installation that was.
+    receipts_at = models.DateTimeField(null=True, blank=True, editable=False)
+    receipts_base = models.CharField(max_length=300, blank=True, editable=False)
+    #: The newest test message: by whom, to what they typed, and what is needed to recognise its receipt.
+    tested_at = models.DateTimeField(null=True, blank=True, editable=False)
+    tested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
+    test_typed = models.CharField(max_length=200, blank=True, editable=False)
+    test_ref = models.CharField(max_length=40, blank=True, editable=False)
+    test_address = models.CharField(max_length=200, blank=True, editable=False)
+    test_ident = models.CharField(max_length=200, blank=True, editable=False)
+    #: What the provider has said about it: a Milestone, or FAILED.
+    heard_at = models.DateTimeField(null=True, blank=True, editable=False)
+    heard = models.CharField(max_length=10, blank=True, editable=False)
+    heard_detail = models.CharField(max_length=300, blank=True, editable=False)
+    #: When it was last asked about; a page that waits must not ask faster than a provider likes.
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Who wrote to this account last, before the first test: an owner need not know the number of their own chat.
+    writer = models.CharField(max_length=200, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = _("connection of a channel")
+        verbose_name_plural = _("connections of channels")
+
+    def __str__(self) -> str:
+        return str(self.channel_id)
 
 
 class TroublePolicyChoices(models.TextChoices):

@@ -30,6 +30,7 @@ from campaigns.services import drafts, lifecycle, preflight, test_send
 from campaigns.services.lifecycle import Move
 from campaigns.services.readiness import Finding
 from channels.models import Chain
+from channels.services import setup
 from channels.services.chains import say_duration
 from templates_app.models import MessageTemplate
 
@@ -412,7 +413,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
                 "name": names[channel.pk],
                 "channel": channel.name,
                 "label": test_send.address_label(channel),
-                "value": known.get(str(channel.pk), ""),
+                "value": known.get(str(channel.pk)) or setup.remembered_address(channel, request.user),
             }
             for channel in channels
         ]

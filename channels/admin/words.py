@@ -89,3 +89,12 @@ def provider_card(slug: str, capabilities: Capabilities) -> dict[str, Any]:
         "icon": ICONS[found.kind],
         "lines": lines,
     }
+
+
+def is_known(slug: str) -> bool:
+    """Whether this installation has an adapter for a provider."""
+    try:
+        provider_class(slug)
+    except KeyError:
+        return False
+    return True

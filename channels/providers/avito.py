@@ -96,6 +96,7 @@ class Avito(Provider):
     slug: ClassVar[str] = "avito"
     kind: ClassVar[ChannelKind] = ChannelKind.AVITO
     title: ClassVar[str] = N_("Avito Messenger")
+    price_habit: ClassVar[str] = N_("Needs a paid business tariff of Avito")
     base_url: ClassVar[str] = "https://api.avito.ru"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = AvitoConfig

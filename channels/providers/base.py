@@ -499,6 +499,10 @@ class Provider(ABC):
     slug: ClassVar[str]
     kind: ClassVar[ChannelKind]
     title: ClassVar[str]  #: English msgid
+    #: A gateway over an ordinary account: the messenger's terms forbid it, and the account may be blocked.
+    unofficial: ClassVar[bool] = False
+    #: English msgid: what such an account usually costs, where `charged_on` alone would mislead.
+    price_habit: ClassVar[str] = ""
     base_url: ClassVar[str] = ""  #: default; an account may override it (proxy, regional host, emulator)
     #: Facts of the wire, readable on the class; an instance may carry its own where an option of its account
     #: changes them (SMSC with batches, with a rented number for replies ...): prefer the instance's.

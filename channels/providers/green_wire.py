@@ -165,6 +165,8 @@ class GreenApi(Provider):
 
     base_url: ClassVar[str] = "https://api.green-api.com"
     messenger: ClassVar[str]  #: as people call it
+    unofficial: ClassVar[bool] = True
+    price_habit: ClassVar[str] = N_("A monthly fee per instance")
     milestones: Mapping[str, Milestone] = {
         "sent": Milestone.SENT,
         "delivered": Milestone.DELIVERED,

@@ -131,6 +131,7 @@ class MaxBot(Provider):
     slug: ClassVar[str] = "max_bot"
     kind: ClassVar[ChannelKind] = ChannelKind.MAX
     title: ClassVar[str] = N_("MAX bot")
+    price_habit: ClassVar[str] = N_("No fee is known")
     base_url: ClassVar[str] = "https://platform-api2.max.ru"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = MaxBotConfig

@@ -178,6 +178,7 @@ class Smtp(Provider):
     slug: ClassVar[str] = "smtp"
     kind: ClassVar[ChannelKind] = ChannelKind.EMAIL
     title: ClassVar[str] = N_("E-mail (SMTP)")
+    price_habit: ClassVar[str] = N_("What your mail service asks")
     capabilities = CAPABILITIES
     Config: ClassVar[type] = SmtpConfig
 

@@ -123,6 +123,7 @@ class TelegramBot(Provider):
     slug: ClassVar[str] = "telegram_bot"
     kind: ClassVar[ChannelKind] = ChannelKind.TELEGRAM
     title: ClassVar[str] = N_("Telegram bot")
+    price_habit: ClassVar[str] = N_("Free")
     base_url: ClassVar[str] = "https://api.telegram.org"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = TelegramBotConfig

@@ -179,6 +179,7 @@ class Vk(Provider):
     slug: ClassVar[str] = "vk"
     kind: ClassVar[ChannelKind] = ChannelKind.VK
     title: ClassVar[str] = N_("VK community messages")
+    price_habit: ClassVar[str] = N_("Free")
     base_url: ClassVar[str] = "https://api.vk.ru"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = VkConfig

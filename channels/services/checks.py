@@ -22,7 +22,18 @@ from django.utils.translation import gettext_noop
 
 from cascade.vocabulary import ACCOUNT_TROUBLE, AddressKind, FailureClass, Purpose
 from channels.models import Channel, ChannelPull, ChannelState
-from channels.providers.base import Accepted, AccountReport, Answer, Button, Call, NoAnswer, OutgoingMessage, Provider
+from channels.providers.base import (
+    Accepted,
+    AccountReport,
+    Answer,
+    Button,
+    Call,
+    NoAnswer,
+    OutgoingMessage,
+    Provider,
+    SentMessage,
+    StatusReport,
+)
 from channels.services import accounts, health, incoming, pace, tokens
 from channels.services.accounts import AccountError
 from channels.transport import Seam, redact
@@ -41,6 +52,8 @@ class Verdict:
     params: dict[str, Any] = field(default_factory=dict)
     detail: str = ""
     failure: FailureClass | None = None
+    #: A test message that was accepted: what is needed to ask about it.
+    sent: SentMessage | None = None
 
     def text(self) -> str:
         """The sentence in the language of the moment."""
@@ -197,7 +210,8 @@ def ask_balances() -> int:
 def send_test(channel: Channel, address: str, text: str, *, subject: str = "", button: str = "") -> Verdict:
     """Send one real message now, at the channel's own rate. It costs what a message costs.
 
-    No attempt is written: the receipt of a test finds no delivery and is put aside by the engine.
+    No attempt is written: the receipt of a test finds no delivery. What is needed to recognise it is in the verdict, see
+    channels.services.setup.
     """
     if not channel.enabled:
         return Verdict(False, _DISABLED)
@@ -234,7 +248,8 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     (result,) = adapter.read_send(call, answer)
     if isinstance(result, Accepted):
         health.note_results(channel.pk, ok=1)
-        return Verdict(True, _SENT, {"id": result.provider_message_id or "-"})
+        sent = SentMessage(message.ref, checked, result.provider_message_id, now())
+        return Verdict(True, _SENT, {"id": result.provider_message_id or "-"}, sent=sent)
     detail = _clean(result.detail or answer.detail, adapter)
     health.note_results(channel.pk, ok=0, trouble=result.failure, detail=detail)
     if result.failure is FailureClass.RATE_LIMITED and result.retry_after:
@@ -246,6 +261,18 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     if not detail:
         return Verdict(False, _REFUSED_SILENTLY, {}, "", result.failure)
     return Verdict(False, _REFUSED, {"detail": detail}, detail, result.failure)
+
+
+def ask_about(channel: Channel, sent: SentMessage) -> list[StatusReport]:
+    """What the provider says about one message now; nothing where it cannot be asked or does not answer."""
+    account = _account(channel)
+    if isinstance(account, Verdict) or not account[0].capabilities.poll_batch:
+        return []
+    adapter, proxy = account
+    calls = adapter.build_poll([sent])
+    return [
+        one for call, answer in zip(calls, _ask(calls, proxy), strict=True) for one in adapter.read_poll(call, answer)
+    ]
 
 
 def _find_address(adapter: Provider, phone: str, proxy: str) -> str | Verdict:

@@ -33,6 +33,7 @@ from channels.providers.base import (
     Refusal,
     StatusReport,
 )
+from channels.services import setup
 from channels.services.accounts import AccountError, adapter_for
 from contacts.models import Contact, ContactAddress, SuppressionScope
 from contacts.services import consents, suppressions
@@ -252,10 +253,14 @@ def _apply_reports(letters: Sequence[_Letter]) -> None:
         found = reports.match(channel_id, [report for _, report in pairs])
         strangers = {index: report for index, (_, report) in enumerate(pairs) if index not in found}
         found |= reports.adopt(channel_id, strangers, {index: pairs[index][0].received_at for index in strangers})
+        nobodys = {index: report for index, report in strangers.items() if index not in found and not report.of_account}
+        tests = setup.hear(channel_id, nobodys)
         for index, (letter, report) in enumerate(pairs):
             attempt_id = found.get(index)
             if report.of_account:
                 letter.note = f"about the account: {report.raw}"[:300]
+            elif index in tests:
+                letter.note = "about the owner's test message"
             elif attempt_id is None:
                 _park(letter)
             elif reports.is_unknown_word(report):
@@ -291,6 +296,7 @@ def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
             # A mailbox gets letters of all the world: suppliers, spam. They are not ours to keep.
             letter.state, letter.note = Receipt.State.IGNORED, "neither an answer to us nor from anybody we know"
         elif isinstance(item, Inbound):
+            setup.note_writer(letter.channel_id, item.address)
             _apply_inbound(letter, item, contact)
         elif contact is not None:
             learn([Learned(contact.pk, letter.channel_id, _state_of(item), "callback")])

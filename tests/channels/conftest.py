@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.channels.fakes import fakes
+from tests.channels.fakes import fake_cards, fakes
 
-__all__ = ["fakes"]
+__all__ = ["fake_cards", "fakes"]
 
 
 @pytest.fixture

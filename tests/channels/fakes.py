@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone
+from channels.admin import channel, choose, form, words
 from channels.models import Channel
 from channels.providers import registry
 from channels.providers.base import (
@@ -161,6 +162,14 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         return by_slug.get(slug) or real(slug)
 
     monkeypatch.setattr(accounts, "provider_class", lookup)
+
+
+@pytest.fixture
+def fake_cards(fakes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pages ask the registry by themselves."""
+    for module in (channel, choose, form, words):
+        monkeypatch.setattr(module, "provider_class", accounts.provider_class)
+    monkeypatch.setattr(choose, "slugs", lambda: [one.slug for one in FAKES])
 
 
 def make_channel(slug: str, name: str = "", **fields: Any) -> Channel:

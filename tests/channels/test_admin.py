@@ -11,14 +11,12 @@ from django.urls import reverse
 from django.utils import translation
 
 from cascade.vocabulary import FailureClass
-from channels.admin import channel as channel_admin
-from channels.admin import words
 from channels.admin.durations import DurationField
 from channels.models import Chain, ChainStep, Channel, ChannelState
 from channels.services import accounts, health
 from contacts.models import Contact, ContactList, ListMember
 from templates_app.models import MessageTemplate, TemplateVariant
-from tests.channels.fakes import FAKES, make_channel
+from tests.channels.fakes import make_channel
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("fakes", "fake_cards", "english")]
 
@@ -30,15 +28,6 @@ XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 def english():
     with translation.override("en"):
         yield
-
-
-@pytest.fixture
-def fake_cards(fakes, monkeypatch):
-    """The pages ask the registry by themselves."""
-    lookup = accounts.provider_class
-    for module in (channel_admin, words):
-        monkeypatch.setattr(module, "provider_class", lookup)
-    monkeypatch.setattr(channel_admin, "slugs", lambda: [one.slug for one in FAKES])
 
 
 @pytest.fixture
@@ -128,8 +117,7 @@ def test_a_channel_is_made_in_two_steps(owner):
     choose = page(owner, "channels_channel_add")
     assert "Fake Telegram" in choose
     assert "?provider=fake_sms" in choose
-    form = page(owner, "channels_channel_add", query="?provider=fake_sms")
-    assert "From the cabinet." in form
+    assert "From the cabinet." in page(owner, "channels_channel_add", query="?provider=fake_sms")
     answer = owner.post(reverse("admin:channels_channel_add") + "?provider=fake_sms", channel_form())
     channel = Channel.objects.get()
     assert answer.status_code == 302

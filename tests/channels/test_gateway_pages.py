@@ -4,7 +4,7 @@ import pytest
 from bs4 import BeautifulSoup
 from django.urls import reverse
 
-from channels.admin.channel import PREFIX, config_fields
+from channels.admin.form import PREFIX, config_fields
 from channels.providers.registry import slugs
 from channels.services.accounts import adapter_for, create_channel
 
