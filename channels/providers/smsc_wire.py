@@ -8,7 +8,7 @@ Unverified for both, and how we live with it:
   option `own_id` off. The id is a label, not a duplicate guard.
 * whether a status list repeats `id` and `phone`: both ways are read. Statuses 20-25: labels are third-party.
 * the answer of balance.php, `err` above 220, the largest number of phones in one request (we use 100).
-* an account has one callback address: where it is another channel's, this channel's receipts are asked for (poll).
+* an account has one callback address: what comes in there about another channel of the account is handed to that one.
 * error 9 ("the same request twice within a minute") is RATE_LIMITED here: our references are new for every
   attempt and an attempt is never repeated blindly, so the earlier twin was another message.
 """
@@ -16,6 +16,7 @@ Unverified for both, and how we live with it:
 from __future__ import annotations
 
 import hashlib
+import hmac
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,10 @@ class SmscAccount(Provider):
         )
         self._common = {**self._login, "fmt": "3", "charset": "utf-8"}
         self._secrets = tuple(filter(None, (self.config.apikey, self.config.psw, callback_secret)))
+        # One address for receipts per account: what comes in there may be about any channel of it.
+        login = self.config.apikey or self.config.login
+        if login:
+            self.callback_group = f"smsc:{hmac.new(login.encode(), b'group', 'sha256').hexdigest()}"
         self._send_url = f"{self.base}/sys/send.php"
         self._status_url = f"{self.base}/sys/status.php"
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -216,21 +216,24 @@ def _hand_over(letters: Sequence[_Letter], adapters: dict[int, Provider]) -> lis
     for channel_id, adapter in adapters.items():
         groups[adapter.callback_group].add(channel_id)
     named = {(one.callback_group, one.account_name): channel_id for channel_id, one in adapters.items()}
-    idents = {item.provider_message_id for one in shared for item in one.items if isinstance(item, StatusReport)}
-    known = Attempt.objects.filter(channel_id__in=list(adapters), provider_message_id__in=idents - {""})
-    sent_by: dict[str, set[int]] = defaultdict(set)
-    for ident, channel_id in known.values_list("provider_message_id", "channel_id"):
-        sent_by[ident].add(channel_id)
+    sent_by = _senders([item for one in shared for item in one.items if isinstance(item, StatusReport)], list(adapters))
     handed = []
     for letter in shared:
         group = adapters[letter.channel_id].callback_group
+        sister = _only_sister(letter, sent_by, groups[group])
+        if sister is not None:
+            handed.append(
+                replace(letter, channel_id=sister, items=list(adapters[sister].read_callback(letter.request)))
+            )
+            letter.items = []
+            continue
         kept: list[CallbackItem] = []
         for index, item in enumerate(letter.items):
             owner: int | None = letter.channel_id
             if not isinstance(item, AddressChange) and item.account:
                 owner = named.get((group, item.account))
-            elif isinstance(item, StatusReport) and letter.channel_id not in sent_by[item.provider_message_id]:
-                owner = next(iter(sent_by[item.provider_message_id] & groups[group]), letter.channel_id)
+            elif isinstance(item, StatusReport) and letter.channel_id not in sent_by(item):
+                owner = next(iter(sent_by(item) & groups[group]), letter.channel_id)
             if owner == letter.channel_id:
                 kept.append(item)
             elif owner is not None:
@@ -239,6 +242,30 @@ def _hand_over(letters: Sequence[_Letter], adapters: dict[int, Provider]) -> lis
                 handed.append(replace(letter, channel_id=owner, items=[its]))
         letter.items = kept
     return handed
+
+
+def _senders(told: Sequence[StatusReport], channel_ids: Sequence[int]) -> Callable[[StatusReport], set[int]]:
+    """Which channels have sent what these reports are about, by our reference or the provider's id; two queries."""
+    mine = Attempt.objects.filter(channel_id__in=channel_ids)
+    by_ident: dict[str, set[int]] = defaultdict(set)
+    idents = {one.provider_message_id for one in told} - {""}
+    for ident, channel_id in mine.filter(provider_message_id__in=idents).values_list(
+        "provider_message_id", "channel_id"
+    ):
+        by_ident[ident].add(channel_id)
+    refs = {one.ref for one in told} - {""}
+    by_ref = dict(mine.filter(client_ref__in=refs).values_list("client_ref", "channel_id"))
+    return lambda one: {by_ref[one.ref]} if one.ref in by_ref else by_ident.get(one.provider_message_id, set())
+
+
+def _only_sister(letter: _Letter, sent_by: Callable[[StatusReport], set[int]], group: Collection[int]) -> int | None:
+    """The other account of the group that has sent all this letter is about: it reads the letter whole, in its own
+    way (one SMSC address serves text messages and robot calls, whose statuses mean other things)."""
+    told = [item for item in letter.items if isinstance(item, StatusReport)]
+    if not told or any(isinstance(item, Inbound) or getattr(item, "account", "") for item in letter.items):
+        return None
+    senders = set.intersection(*(sent_by(item) for item in told)) & set(group)
+    return None if letter.channel_id in senders else next(iter(senders), None)
 
 
 def _apply_reports(letters: Sequence[_Letter]) -> None:

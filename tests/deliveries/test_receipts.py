@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 from itertools import permutations
+from urllib.parse import urlencode
 
 import pytest
 from django.utils.timezone import now
@@ -15,6 +16,7 @@ from django.utils.timezone import now
 from cascade.vocabulary import FailureClass
 from channels.models import Channel
 from channels.providers.base import CallbackRequest, Failed, StatusReport
+from channels.services.accounts import create_channel
 from contacts.models import Contact
 from deliveries import tasks
 from deliveries.management.commands.run_once import run_once
@@ -179,6 +181,28 @@ def test_another_accounts_report_says_nothing_about_our_message(sent: Attempt, s
     receipts.process()
     sent.refresh_from_db()
     assert (sent.read_at, Receipt.objects.get().state) == (None, "parked")
+
+
+@pytest.mark.parametrize("names", ["ref", "ident"])
+def test_an_account_with_one_address_speaks_of_all_its_channels(names: str, shop: Shop, db: None) -> None:
+    """SMSC has one address per account: what comes in at that of text messages may be about a robot call, whose statuses
+    mean other things. Another account's address still says nothing about it."""
+    texts = shop.sms()
+    calls = create_channel("smsc_voice", "Робот", {"apikey": "smsc-key", "checksum": False})
+    stranger = create_channel("smsc", "Чужой", {"apikey": "another", "checksum": False})
+    shop.campaign(shop.chain(calls, texts, wait=LONG), shop.people(1))
+    attempt = send_one(calls)
+    word = attempt.client_ref if names == "ref" else attempt.provider_message_id
+    body = urlencode({"id": word, "phone": attempt.address.lstrip("+"), "status": "1", "cnt": "12"}).encode()
+    receipts.store(stranger.pk, CallbackRequest("POST", {}, {}, body))
+    receipts.process()
+    attempt.refresh_from_db()
+    assert attempt.delivered_at is None
+    receipts.store(texts.pk, CallbackRequest("POST", {}, {}, body))
+    receipts.process()
+    attempt.refresh_from_db()
+    assert attempt.delivered_at is not None
+    assert Receipt.objects.get(channel=texts).state == "applied"
 
 
 def test_what_breaks_its_adapter_is_set_apart_and_does_not_stop_the_rest(sent: Attempt) -> None:
