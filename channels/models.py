@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from cascade.vocabulary import ChargedOn, Milestone, TroublePolicy
+from channels.providers.base import TemplateState
 from templates_app.models import KindChoices
 
 
@@ -122,6 +123,8 @@ class ChannelState(models.Model):
     probe_at = models.DateTimeField(_("next try"), null=True, blank=True)
     balance = models.DecimalField(_("balance"), max_digits=14, decimal_places=2, null=True, blank=True)
     balance_at = models.DateTimeField(_("balance asked"), null=True, blank=True)
+    #: When the account's approved texts were last read whole (Capabilities.templates).
+    templates_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_receipt_at = models.DateTimeField(_("last receipt"), null=True, blank=True)
 
     class Meta:
@@ -222,6 +225,52 @@ class ChannelSetup(models.Model):
 
     def __str__(self) -> str:
         return str(self.channel_id)
+
+
+class TextStateChoices(models.TextChoices):
+    """Admin labels of channels.providers.base.TemplateState."""
+
+    APPROVED = TemplateState.APPROVED.value, _("approved by WhatsApp")
+    PENDING = TemplateState.PENDING.value, _("being checked by WhatsApp")
+    REJECTED = TemplateState.REJECTED.value, _("rejected by WhatsApp")
+    PAUSED = TemplateState.PAUSED.value, _("paused by WhatsApp")
+    DISABLED = TemplateState.DISABLED.value, _("disabled by WhatsApp")
+    GONE = TemplateState.GONE.value, _("deleted in WhatsApp")
+    UNKNOWN = TemplateState.UNKNOWN.value, _("unknown state")
+
+
+class ApprovedText(models.Model):
+    """A copy of one text that an account's messenger has approved (or has not yet); see channels.services.approved."""
+
+    channel = models.ForeignKey(
+        Channel, verbose_name=_("channel"), on_delete=models.CASCADE, related_name="approved_texts"
+    )
+    name = models.CharField(_("name"), max_length=512)
+    language = models.CharField(_("language"), max_length=20)
+    category = models.CharField(_("category"), max_length=200, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=TextStateChoices.choices)
+    quality = models.CharField(_("quality"), max_length=40, blank=True)
+    #: With {{1}}, {{2}} where values go.
+    body = models.TextField(_("text"), blank=True)
+    #: How long the messenger keeps an undelivered message of it; None: nobody says.
+    ttl = models.DurationField(_("message life"), null=True, blank=True)
+    #: English msgid: why it cannot be sent from here.
+    unusable = models.CharField(max_length=300, blank=True, editable=False)
+    detail = models.CharField(max_length=300, blank=True, editable=False)
+    code_button = models.BooleanField(default=False, editable=False)
+    components = models.JSONField(default=list, blank=True, editable=False)
+    synced_at = models.DateTimeField(_("refreshed"), default=now, editable=False)
+
+    class Meta:
+        verbose_name = _("approved template")
+        verbose_name_plural = _("approved templates")
+        ordering = ("name", "language")
+        constraints = [
+            models.UniqueConstraint(fields=["channel", "name", "language"], name="approved_once_per_channel")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.language})"
 
 
 class TroublePolicyChoices(models.TextChoices):

@@ -11,6 +11,11 @@ from django.utils.translation import gettext_noop
 
 #: name -> (task, seconds between ticks, what it does)
 TICKS: dict[str, tuple[str, int, str]] = {
+    "channels: templates": (
+        "channels.sync_templates",
+        900,
+        gettext_noop("Asks WhatsApp which templates are approved, paused or disabled."),
+    ),
     "channels: balances": (
         "channels.ask_balances",
         600,

@@ -32,6 +32,8 @@ from cascade.vocabulary import (
     Reason,
     TroublePolicy,
 )
+from channels.services import approved
+from channels.services.approved import FrozenTemplate
 from channels.services.chains import to_plan_step
 from deliveries.models import DeliveryPlan
 from templates_app.services import Prepared, Text, prepare
@@ -73,6 +75,8 @@ class StepTerms:
     by_email: bool
     by_person: bool  #: a colleague does it: a task on the desk instead of a message on a wire
     due: timedelta | None  #: when the colleague should have done it, from the moment it was put there
+    #: The approved text this one goes out by, where the channel takes no other.
+    template: FrozenTemplate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ def _terms(raw: Mapping[str, Any]) -> StepTerms:
         by_email=raw["address"] == "email",
         by_person=raw["address"] == "person",
         due=timedelta(seconds=raw["due"]) if raw.get("due") is not None else None,
+        template=approved.thaw(raw.get("template")),
     )
 
 

@@ -65,6 +65,10 @@ class TemplateVariant(models.Model):
     text = models.TextField(_("text"), blank=True)
     subject = models.CharField(_("subject"), max_length=200, blank=True)
     button = models.CharField(_("button"), max_length=40, blank=True)
+    #: The text that the messenger has approved, where it takes no other: its name and language there. `text` is the same
+    #: words with our variables where the approved one has {{1}}, {{2}}.
+    approved_name = models.CharField(_("approved template"), max_length=512, blank=True)
+    approved_language = models.CharField(_("language of the approved template"), max_length=20, blank=True)
     history = HistoricalRecords()
 
     class Meta:

@@ -92,8 +92,33 @@ class Compiled:
     #: (index into _pieces, name, fallback or None)
     _slots: tuple[tuple[int, str, str | None], ...] = field(repr=False)
 
+    @property
+    def literals(self) -> list[str]:
+        """The words before, between and after the variables: one more than there are variables."""
+        found = [""]
+        slots = {index for index, _, _ in self._slots}
+        for index, piece in enumerate(self._pieces):
+            if index in slots:
+                found.append("")
+            else:
+                found[-1] += piece
+        return found
+
+    @property
+    def names(self) -> list[str]:
+        """The variables in the order of the text, as often as they stand there."""
+        return [name for _, name, _ in self._slots]
+
     def render(self, values: Mapping[str, Any]) -> str:
         """The text for one person. Raises EmptyVariable when a value without a fallback is empty or blank."""
+        return "".join(self._filled(values))
+
+    def fill(self, values: Mapping[str, Any]) -> list[str]:
+        """What render() puts in the place of each variable, in the order of the text. Raises EmptyVariable."""
+        pieces = self._filled(values)
+        return [pieces[index] for index, _, _ in self._slots]
+
+    def _filled(self, values: Mapping[str, Any]) -> list[str]:
         pieces = list(self._pieces)
         get = values.get
         for index, name, fallback in self._slots:
@@ -105,7 +130,7 @@ class Compiled:
                     raise EmptyVariable(name)
                 value = fallback
             pieces[index] = value
-        return "".join(pieces)
+        return pieces
 
 
 def missing(compiled: Compiled, values: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,9 @@ class Text:
     subject: str = ""
     button: str = ""
     link: str = ""
+    #: Name and language of the text at the messenger that this one must be, word for word; "" where it need not.
+    approved: str = ""
+    language: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,7 @@ class Prepared:
         The special variables win over a file column of the same name: an uploaded list must not be able to move
         the link. In HTML the button leads to the link; without a link an e-mail has no button.
         """
-        if link or unsubscribe or LINK in values or UNSUBSCRIBE in values:
-            values = {**values, LINK: link, UNSUBSCRIBE: unsubscribe}
+        values = _with_special(values, link, unsubscribe)
         text = self.text.render(values)
         button = self.button.render(values)
         return Rendered(
@@ -77,6 +79,16 @@ class Prepared:
             button=button,
             html=to_html(text, button=button, button_url=link, trap=trap if link else "") if html else "",
         )
+
+    def values_of(self, values: Mapping[str, Any], *, link: str = "", unsubscribe: str = "") -> list[str]:
+        """What render() puts in the place of each variable of the text, in the text's order. Raises EmptyVariable."""
+        return self.text.fill(_with_special(values, link, unsubscribe))
+
+
+def _with_special(values: Mapping[str, Any], link: str, unsubscribe: str) -> Mapping[str, Any]:
+    if link or unsubscribe or LINK in values or UNSUBSCRIBE in values:
+        return {**values, LINK: link, UNSUBSCRIBE: unsubscribe}
+    return values
 
 
 def resolve(template: MessageTemplate, kind: ChannelKind | str) -> Text:
@@ -90,6 +102,8 @@ def resolve(template: MessageTemplate, kind: ChannelKind | str) -> Text:
         subject=(variant and variant.subject) or template.subject,
         button=(variant and variant.button) or template.button,
         link=template.link,
+        approved=variant.approved_name if variant else "",
+        language=variant.approved_language if variant else "",
     )
 
 

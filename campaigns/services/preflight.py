@@ -26,7 +26,7 @@ from django.utils.translation import gettext_noop
 from campaigns.models import Campaign
 from campaigns.money import rounded, say_money
 from campaigns.selectors import audience, audience_variables, can_take, refusal, windows_for
-from campaigns.services.readiness import Finding, Mend, blockers, steps_of, texts_of
+from campaigns.services.readiness import Finding, Mend, blockers, steps_of, template_findings, texts_of
 from cascade.vocabulary import RANK, ChannelKind, ChargedOn, Milestone, Purpose, Reason
 from channels.models import ChainStep
 from channels.providers.registry import provider_class
@@ -611,6 +611,7 @@ def _warnings(
         if problem.level is Level.WARNING and problem.step is not None:
             params = {"step": problem.step + 1, "problem": problem.text()}
             yield Finding(_CHAIN_WARNING, Mend.CHAIN, campaign.chain_id, params)
+    yield from template_findings(campaign, steps, Level.WARNING)
     troubled = closed_channels()
     for channel in {step.channel_id: step.channel for step in steps}.values():
         if channel.enabled and channel.pk in troubled:

@@ -19,6 +19,7 @@ from campaigns.selectors import audience, can_take, is_never, refusal, windows_f
 from cascade.vocabulary import ChannelKind, Purpose
 from channels.models import ChainStep
 from channels.providers.registry import provider_class
+from channels.services import approved
 from channels.services.accounts import AccountError, adapter_for
 from channels.services.chains import Level, Rung, validate_chain
 from contacts.selectors import known_variables, list_variables
@@ -84,6 +85,7 @@ def blockers(campaign: Campaign) -> list[Finding]:
     """Everything that forbids a launch; empty: it may start."""
     steps = steps_of(campaign)
     found = [*_chain(campaign, steps), *_channels(steps), *_texts(campaign, steps), *_time(campaign)]
+    found += template_findings(campaign, steps, Level.ERROR)
     found += _people(campaign, steps)
     return found
 
@@ -139,6 +141,19 @@ def _texts(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
                     "limit": facts.max_text,
                 }
                 yield Finding(_TOO_LONG, Mend.TEMPLATE, template, params)
+
+
+def template_findings(campaign: Campaign, steps: list[ChainStep], level: Level) -> Iterator[Finding]:
+    """What is wrong with the approved texts of this campaign's channels, or worth knowing, each thing once."""
+    texts = texts_of(campaign, steps)
+    purpose = Purpose(campaign.purpose)
+    seen: set[str] = set()
+    for index, step in enumerate(steps):
+        text = texts[ChannelKind(step.channel.kind)]
+        for problem in approved.problems(step, text, purpose, last=index == len(steps) - 1):
+            if problem.level is level and problem.text() not in seen:
+                seen.add(problem.text())
+                yield Finding(problem.message, Mend.TEMPLATE, campaign.template_id, problem.params)
 
 
 def _time(campaign: Campaign) -> Iterator[Finding]:

@@ -4,8 +4,9 @@ MessageTemplate's page lives here and not in templates_app, because it validates
 previews on real contacts, and templates_app may know neither contacts nor channels.
 """
 
+from channels.admin.approved import ApprovedTextAdmin
 from channels.admin.chain import ChainAdmin
 from channels.admin.channel import ChannelAdmin
 from channels.admin.template import MessageTemplateAdmin
 
-__all__ = ["ChainAdmin", "ChannelAdmin", "MessageTemplateAdmin"]
+__all__ = ["ApprovedTextAdmin", "ChainAdmin", "ChannelAdmin", "MessageTemplateAdmin"]

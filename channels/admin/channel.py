@@ -226,6 +226,8 @@ def _panel(channel: Channel) -> dict[str, Any]:
             # Our own words about an account (logged out, asleep) are msgids; a provider's come back as they are.
             "last_error": _(state.last_error) if state and state.last_error else "",
             "paused_until": pace.paused_until(channel.pk),
+            "has_templates": capabilities.templates,
+            "templates": channel.approved_texts.exclude(state="gone").count() if capabilities.templates else 0,
             "has_balance": capabilities.balance,
             "balance": money(state.balance, channel.currency) if state and state.balance is not None else "",
             "card": provider_card(channel.provider, capabilities),

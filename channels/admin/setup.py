@@ -25,7 +25,7 @@ from channels.admin.form import ADDRESS_HELP, TestMessageForm
 from channels.admin.words import charged_words, is_known, price_words
 from channels.models import Channel, ChannelPull, ChannelSetup
 from channels.providers.base import Capabilities
-from channels.services import accounts, chains, checks, incoming, setup
+from channels.services import accounts, approved, chains, checks, incoming, setup
 from channels.services.accounts import AccountError
 from channels.services.setup import Key, Mark, Step
 
@@ -272,6 +272,7 @@ class ConnectingAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             own("check", require_POST(self.check_now), "check_now"),
             own("balance", require_POST(self.balance_now), "balance"),
             own("receipts", require_POST(self.receipts_here), "receipts"),
+            own("templates", require_POST(self.templates_now), "templates"),
             own("switch", require_POST(self.switch), "switch"),
             own("test", self.send_test, "test"),
             own("setup", never_cache(require_GET(self.setup_part)), "setup"),
@@ -290,6 +291,11 @@ class ConnectingAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     def balance_now(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = self._mine(request, pk)
         say(request, checks.ask_balance(channel))
+        return HttpResponseRedirect(change_url(channel))
+
+    def templates_now(self, request: HttpRequest, pk: int) -> HttpResponse:
+        channel = self._mine(request, pk)
+        say(request, approved.sync(channel))
         return HttpResponseRedirect(change_url(channel))
 
     def receipts_here(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django import forms
@@ -19,12 +21,12 @@ from django.views.decorators.http import require_POST
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, StackedInline
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from cascade.vocabulary import ChannelKind
 from channels.admin.words import price_words
 from channels.models import Channel
-from channels.services import texts
+from channels.services import approved, texts
 from contacts.selectors import VARIABLES, attribute_keys, file_variables
 from templates_app.links import LinkError, check_link
 from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
@@ -91,12 +93,71 @@ class TemplateForm(_TextsForm):
         return cleaned
 
 
+class ApprovedSelect(UnfoldAdminSelectWidget):
+    """Each option carries its text, so that the page can put it into the field."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option: dict[str, Any] = super().create_option(name, value, *args, **kwargs)
+        option["attrs"]["data-body"] = self.bodies.get(str(value), "")
+        return option
+
+    #: key -> text of the approved template
+    bodies: Mapping[str, str] = MappingProxyType({})
+
+
 class VariantForm(_TextsForm):
+    approved = forms.ChoiceField(
+        label=gettext_lazy("Approved template"),
+        required=False,
+        widget=ApprovedSelect,
+        help_text=gettext_lazy(
+            "For WhatsApp Cloud API. The text must be the approved one, with your variables in the places of {{1}}, {{2}}."
+        ),
+    )
+
     class Meta:
         model = TemplateVariant
         fields = ("kind", "text", "subject", "button")
         help_texts = {"text": gettext_lazy("Empty: the text of the template.")}
         widgets = {"text": UnfoldAdminTextareaWidget(attrs={"rows": 4})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        mine = self.instance
+        field = self.fields["approved"]
+        found = approved.choices(ChannelKind.WHATSAPP.value)
+        offered = {one.key: one.label for one in found}
+        if mine.approved_name:
+            key = f"{mine.approved_language}:{mine.approved_name}"
+            offered.setdefault(key, _("%(name)s (not approved any more)") % {"name": mine.approved_name})
+            field.initial = key
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - declared above
+        field.choices = [("", _("None: any text")), *offered.items()]
+        self.bodies = {one.key: one.body for one in found}
+        assert isinstance(field.widget, ApprovedSelect)  # noqa: S101 - declared above
+        field.widget.bodies = self.bodies
+        if not approved.offers(ChannelKind.WHATSAPP.value):
+            del self.fields["approved"]
+
+    def clean(self) -> dict[str, Any]:
+        """The approved template belongs to its kind, and the words must be its words."""
+        cleaned = super().clean() or self.cleaned_data
+        if "approved" not in self.fields:
+            return cleaned
+        key = cleaned.get("approved") or ""
+        if key and cleaned.get("kind") != ChannelKind.WHATSAPP.value:
+            self.add_error("approved", _("Approved templates are for WhatsApp only."))
+        self.instance.approved_name, self.instance.approved_language = approved.split_key(key)
+        return cleaned
+
+    def check_approved(self, inherited: str) -> None:
+        """The text, its own or the template's, against the approved one."""
+        key = self.cleaned_data.get("approved") or ""
+        if key not in self.bodies or "text" in self.errors:
+            return
+        differs = approved.difference(self.bodies[key], self.cleaned_data.get("text") or inherited)
+        if differs:
+            self.add_error("text", differs)
 
 
 class VariantFormSet(BaseInlineFormSet):
@@ -110,6 +171,7 @@ class VariantFormSet(BaseInlineFormSet):
             assert isinstance(form, VariantForm)  # noqa: S101 - what this formset is made of
             for field in ("text", "subject", "button"):
                 form.check_field(field, has_link=bool(self.instance.link))
+            form.check_approved(self.instance.text)
             if form.errors:
                 # The formset has collected its errors already: without this one it would count as valid.
                 raise forms.ValidationError(_("A variant has a mistake; see the note beside it."))
@@ -120,7 +182,13 @@ class VariantInline(StackedInline):  # type: ignore[misc]
     form = VariantForm
     formset = VariantFormSet
     extra = 0
-    fields = ("kind", "text", ("subject", "button"))
+    fields = ("kind", "approved", "text", ("subject", "button"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the approved template where the owner has no channel that wants one."""
+        offered = approved.offers(ChannelKind.WHATSAPP.value)
+        fields = self.fields if offered else [one for one in self.fields if one != "approved"]
+        return [(None, {"fields": fields})]
 
 
 @admin.register(MessageTemplate)

@@ -48,6 +48,19 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateRef:
+    """A text the messenger has approved, and what goes into its {{1}}, {{2}} ...: the words themselves are at the
+    messenger. `category` as in ApprovedTemplate."""
+
+    name: str
+    language: str
+    parameters: tuple[str, ...] = ()
+    category: str = ""
+    #: It has a button that copies the code: the first parameter goes there as well.
+    code_button: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """One message to one person through one channel, fully rendered.
 
@@ -67,6 +80,8 @@ class OutgoingMessage:
     unsubscribe_url: str = ""
     #: The ref of the first try of this step, where this message repeats one whose outcome is unknown.
     repeats: str = ""
+    #: The approved text that `text` is, where the channel takes no other (Capabilities.templates).
+    template: TemplateRef | None = None
 
     @property
     def key(self) -> str:
@@ -357,6 +372,46 @@ class AccountReport:
     failure: FailureClass | None = None
 
 
+class TemplateState(StrEnum):
+    """Whether an approved text may be sent now."""
+
+    APPROVED = "approved"
+    PENDING = "pending"
+    REJECTED = "rejected"
+    PAUSED = "paused"  #: for a while, because people complained
+    DISABLED = "disabled"  #: for good
+    GONE = "gone"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovedTemplate:
+    """A text as the messenger keeps it, approved or not. `body` has {{1}}, {{2}} ... where values go."""
+
+    name: str
+    language: str
+    body: str
+    state: TemplateState
+    #: "marketing", "utility", "authentication" or the messenger's own word.
+    category: str = ""
+    #: How long an undelivered message of it is kept, with the messenger's default where none is set.
+    ttl: timedelta | None = None
+    quality: str = ""  #: the messenger's word
+    #: Why nothing can be sent by it from here, as English msgid; "" when it can.
+    unusable: str = ""
+    detail: str = ""  #: why it was rejected, or the word of a state nobody knows
+    code_button: bool = False
+    components: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePage:
+    """A page of the account's templates; `after` asks for the next one, "" when this was the last."""
+
+    templates: tuple[ApprovedTemplate, ...]
+    after: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
     """A callback as it came in, before anything is believed. Header names lower-cased; body <= 256 KB."""
@@ -439,6 +494,11 @@ class Capabilities:
     poll_batch: int = 1  #: ids per status question; 0: cannot be polled
     send_batch: int = 1  #: messages per send call
     ttl: TtlRange | None = None
+    #: Who has not written in the last day gets only texts that the messenger has approved (Provider.build_templates).
+    templates: bool = False
+    #: The life of a message sits on its approved text and not on the message: what each category may have. Which one a
+    #: text has is known once it is synced (channels.models.ApprovedText.ttl).
+    template_ttl: Mapping[str, TtlRange] = field(default_factory=dict)
     recall: bool = False
     check: bool = False  #: registration check
     balance: bool = False
@@ -607,6 +667,16 @@ class Provider(ABC):
     def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
         """Whether the provider keeps the updates for us now, in words for the owner."""
         raise NotImplementedError(f"{self.slug} cannot be asked for updates")
+
+    # --- approved texts
+
+    def build_templates(self, after: str = "") -> Call | None:
+        """Ask for a page of the account's approved texts, the first or the one after; only where capabilities.templates."""
+        return None
+
+    def read_templates(self, call: Call, answer: Answer) -> TemplatePage | AccountReport:
+        """The page, or why there is none, in words for the owner."""
+        raise NotImplementedError(f"{self.slug} knows no approved texts")
 
     # --- the account and its addresses
 

@@ -20,6 +20,7 @@ _MODULES = {
     "vk": "channels.providers.vk:Vk",
     "green_api_whatsapp": "channels.providers.green_api:GreenApiWhatsApp",
     "avito": "channels.providers.avito:Avito",
+    "whatsapp_cloud": "channels.providers.whatsapp_cloud:WhatsAppCloud",
     "wazzup_whatsapp": "channels.providers.wazzup_whatsapp:WazzupWhatsApp",
     "wazzup_telegram": "channels.providers.wazzup_telegram:WazzupTelegram",
     "wazzup_max": "channels.providers.wazzup_max:WazzupMax",

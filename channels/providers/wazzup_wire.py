@@ -189,6 +189,7 @@ class Wazzup(Provider):
     chat_type: ClassVar[str]
     #: `transport` words of a channel that this adapter can send through.
     transports: ClassVar[frozenset[str]]
+    unofficial: ClassVar[bool] = True
     Config: ClassVar[type] = WazzupConfig
 
     config: WazzupConfig

@@ -128,8 +128,8 @@ def self_test(channel: Channel) -> Verdict:
 def _self_test(adapter: Provider, proxy: str) -> Verdict:
     verdict = Verdict(True, _NOTHING_TO_ASK)
     calls = adapter.build_self_test()
-    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
-        verdict = _verdict(adapter.read_self_test(call, answer), answer, adapter)
+    for call, answer in zip(calls, ask(calls, proxy), strict=True):
+        verdict = verdict_of(adapter.read_self_test(call, answer), answer, adapter)
         if not verdict.ok:
             break
     return verdict
@@ -149,9 +149,9 @@ def connect_receipts(channel: Channel) -> Verdict:
     call = adapter.build_pull_setup(url) if pulled else adapter.build_callback_setup(url)
     if call is None:
         return Verdict(False, _BY_HAND)
-    (answer,) = _ask([call], proxy)
+    (answer,) = ask([call], proxy)
     report = adapter.read_pull_setup(call, answer) if pulled else adapter.read_callback_setup(call, answer)
-    verdict = _verdict(report, answer, adapter)
+    verdict = verdict_of(report, answer, adapter)
     if pulled and verdict.ok:
         ChannelPull.objects.filter(channel=channel).update(next_at=now(), errors_in_row=0, trouble="")
     return verdict
@@ -167,7 +167,7 @@ def check_mailbox(channel: Channel) -> Verdict | None:
     call = adapter.build_pull("")
     if call is None:
         return None
-    (answer,) = _ask([call], proxy)
+    (answer,) = ask([call], proxy)
     trouble = adapter.read_pull(call, answer).trouble
     return Verdict(True, _MAILBOX) if trouble is None else Verdict(False, trouble.message, dict(trouble.params))
 
@@ -181,13 +181,13 @@ def ask_balance(channel: Channel) -> Verdict:
     call = adapter.build_balance()
     if call is None:
         return Verdict(False, _NO_BALANCE)
-    (answer,) = _ask([call], proxy)
+    (answer,) = ask([call], proxy)
     report = adapter.read_balance(call, answer)
     if report.balance is not None:
         ChannelState.objects.update_or_create(
             channel=channel, defaults={"balance": report.balance, "balance_at": now()}
         )
-    return _verdict(report, answer, adapter)
+    return verdict_of(report, answer, adapter)
 
 
 def ask_balances() -> int:
@@ -244,7 +244,7 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
         ttl=capabilities.ttl.minimum if capabilities.ttl else None,
     )
     (call,) = adapter.build_send([message])
-    (answer,) = _ask([call], proxy)
+    (answer,) = ask([call], proxy)
     (result,) = adapter.read_send(call, answer)
     if isinstance(result, Accepted):
         health.note_results(channel.pk, ok=1)
@@ -271,14 +271,14 @@ def ask_about(channel: Channel, sent: SentMessage) -> list[StatusReport]:
     adapter, proxy = account
     calls = adapter.build_poll([sent])
     return [
-        one for call, answer in zip(calls, _ask(calls, proxy), strict=True) for one in adapter.read_poll(call, answer)
+        one for call, answer in zip(calls, ask(calls, proxy), strict=True) for one in adapter.read_poll(call, answer)
     ]
 
 
 def _find_address(adapter: Provider, phone: str, proxy: str) -> str | Verdict:
     """The channel's own id for a phone, or why there is none."""
     calls = adapter.build_check([phone])
-    for call, answer in zip(calls, _ask(calls, proxy), strict=True):
+    for call, answer in zip(calls, ask(calls, proxy), strict=True):
         for change in adapter.read_check(call, answer):
             return change.resolved or Verdict(False, _NOT_THERE, {}, "", FailureClass.RECIPIENT_PERMANENT)
         failed = adapter.read_unresolved(call, answer)
@@ -313,7 +313,7 @@ def _account(channel: Channel) -> tuple[Provider, str] | Verdict:
         adapter, proxy = accounts.adapter_for(channel), accounts.proxy_for(channel)
     except AccountError as error:
         return Verdict(False, error.message, dict(error.params))
-    failed = tokens.ready_now(channel.pk, adapter, lambda call: _ask([call], proxy)[0])
+    failed = tokens.ready_now(channel.pk, adapter, lambda call: ask([call], proxy)[0])
     if failed is None:
         return adapter, proxy
     detail = _clean(failed.detail, adapter)
@@ -321,8 +321,9 @@ def _account(channel: Channel) -> tuple[Provider, str] | Verdict:
     return Verdict(False, message, {"detail": detail or "-"}, detail, failed.failure)
 
 
-def _ask(calls: Sequence[Call], proxy: str) -> list[Answer]:
-    """Run calls one after another in an event loop of their own; a page or a tick asks rarely."""
+def ask(calls: Sequence[Call], proxy: str) -> list[Answer]:
+    """Run calls one after another in an event loop of their own; a page or a tick asks rarely. Never raises for what the
+    network does."""
 
     async def run() -> list[Answer]:
         async with Seam(
@@ -333,7 +334,7 @@ def _ask(calls: Sequence[Call], proxy: str) -> list[Answer]:
     return asyncio.run(run())
 
 
-def _verdict(report: AccountReport, answer: Answer, adapter: Provider) -> Verdict:
+def verdict_of(report: AccountReport, answer: Answer, adapter: Provider) -> Verdict:
     """The adapter's report; where there was no answer at all, our own words say what to check."""
     detail = _clean(answer.detail, adapter)
     if not report.ok and answer.no_answer is not None:

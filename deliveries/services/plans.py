@@ -15,7 +15,8 @@ from campaigns.models import Campaign
 from campaigns.selectors import house_windows, windows_for
 from cascade.plan import SendWindow
 from cascade.vocabulary import ChannelKind, Purpose, TroublePolicy
-from channels.models import Chain
+from channels.models import Chain, Channel
+from channels.services import approved
 from channels.services.chains import freeze_steps
 from deliveries.models import DeliveryPlan
 from templates_app import services as texts
@@ -69,7 +70,7 @@ def freeze(
     says = texts.freeze(template, {step["kind"] for step in steps})
     default = TroublePolicy.HOLD if purpose is Purpose.MARKETING else TroublePolicy.GO_ON
     return {
-        "steps": [{**step, "says": says[step["kind"]]} for step in steps],
+        "steps": [{**step, "says": says[step["kind"]], "template": _template(step, says)} for step in steps],
         "purpose": str(purpose),
         "on_trouble": chain.on_trouble or str(default),
         "check_consent": check_consent,
@@ -78,3 +79,9 @@ def freeze(
         "has_budget": budget is not None,
         "zone": settings.TIME_ZONE,
     }
+
+
+def _template(step: Mapping[str, Any], says: Mapping[str, dict[str, str]]) -> dict[str, Any] | None:
+    """The approved text this step's own goes out by, where its channel takes no other."""
+    text = texts.Text(**says[step["kind"]])
+    return approved.freeze(Channel.objects.get(pk=step["channel_id"]), text) if text.approved else None

@@ -81,11 +81,12 @@ class Shop:
             name="Привет", defaults={"text": "Здравствуйте, {name|друг}!"}
         )
         fields = {
+            "template": template,
             "purpose": Purpose.MARKETING.value,
             "status": CampaignStatus.LAUNCHING,
             "launched_at": now(),
             **fields,
         }
-        campaign = Campaign.objects.create(name="Рассылка", chain=chain, template=template, **fields)
+        campaign = Campaign.objects.create(name="Рассылка", chain=chain, **fields)
         campaign.lists.add(people)
         return campaign

@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from campaigns.models import Campaign, CampaignStatus, FrequencyCap, QuietHours
-from channels.models import Channel
+from channels.models import ApprovedText, Channel
 from contacts.models import (
     Branch,
     Contact,
@@ -58,6 +58,17 @@ def _people(campaign: Campaign) -> None:
     suppressions.suppress("89031112233", SuppressionScope.ALL, "просила", "")
     messenger = Channel.objects.get(kind="whatsapp")
     ContactAddress.objects.create(contact=anna, channel_id=messenger.pk, value="100200300")
+    ApprovedText.objects.create(
+        channel=messenger,
+        name="visit_reminder",
+        language="ru",
+        category="utility",
+        state="rejected",
+        detail="ABUSIVE_CONTENT",
+        body="Здравствуйте, {{1}}!",
+        ttl=timedelta(hours=1),
+        unusable="It has no text.",
+    )
     Reachability.objects.create(
         contact=anna, channel_id=messenger.pk, state="blocked", until=now() + timedelta(days=9), source="send"
     )

@@ -105,6 +105,18 @@ document.addEventListener("DOMContentLoaded", () => {
     soon();
   });
 
+  // An approved template brings its words: into an empty field, or in the place of another approved one's.
+  document.addEventListener("change", (event) => {
+    if (!event.target.id.endsWith("-approved")) return;
+    const area = document.getElementById(`${event.target.id.slice(0, -"approved".length)}text`);
+    const bodies = [...event.target.options].map((option) => option.dataset.body).filter(Boolean);
+    const chosen = event.target.selectedOptions[0].dataset.body;
+    if (!chosen || (area.value.trim() && !bodies.includes(area.value))) return;
+    area.value = chosen;
+    area.focus();
+    area.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
   // A variable goes where the owner was typing last; before that, to the end of the main text.
   let typing = null;
   document.addEventListener("focusin", (event) => { if (event.target.tagName === "TEXTAREA") typing = event.target; });

@@ -360,14 +360,20 @@ def _draft(
     ref = secrets.token_urlsafe(16)
     marketing = frozen.plan.purpose is Purpose.MARKETING
     unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
+    values = overlay(_variables(card), ours.variables)
+    link = f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else ""
+    leave = f"{settings.PUBLIC_BASE_URL}/u/{ref}"
+    template = None
     try:
         rendered = terms.says.render(
-            overlay(_variables(card), ours.variables),
-            link=f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else "",
-            unsubscribe=f"{settings.PUBLIC_BASE_URL}/u/{ref}",
+            values,
+            link=link,
+            unsubscribe=leave,
             html=terms.kind is ChannelKind.EMAIL,
             trap=f"{settings.PUBLIC_BASE_URL}/l/{ref}/all",
         )
+        if terms.template is not None:
+            template = terms.template.fill(terms.says.values_of(values, link=link, unsubscribe=leave))
     except EmptyVariable:
         return Reason.EMPTY_VARIABLE
     if len(rendered.text) > terms.max_text:
@@ -385,6 +391,7 @@ def _draft(
         ttl=terms.ttl,
         unsubscribe_url=unsubscribe if terms.kind is ChannelKind.EMAIL else "",
         repeats=desk.first_refs.get((row.id, address), ""),
+        template=template,
     )
     consent_id = card.consent_id if marketing else None
     asks = capabilities.resolves and address == card.phone

@@ -48,6 +48,7 @@ from channels.providers.base import (
     SendResult,
     SentMessage,
     StatusReport,
+    TemplatePage,
     Token,
 )
 from channels.providers.registry import provider_class
@@ -206,6 +207,8 @@ class ProviderContract:
             calls.append(("read_recall", recall))
         if (balance := provider.build_balance()) is not None:
             calls.append(("read_balance", balance))
+        if (templates := provider.build_templates()) is not None:
+            calls.append(("read_templates", templates))
         if (setup := provider.build_callback_setup("https://example.org/hooks/x")) is not None:
             calls.append(("read_callback_setup", setup))
         if (token := provider.build_token(NOW)) is not None:
@@ -315,6 +318,14 @@ class ProviderContract:
             self.check_items(provider, result)
             if reader == "read_check" and provider.capabilities.resolves and not result:
                 self.check_results(provider, call, [provider.read_unresolved(call, answer)])
+        elif isinstance(result, TemplatePage):
+            assert reader == "read_templates"
+            for one in result.templates:
+                assert 0 < len(one.name) <= 512
+                assert 0 < len(one.language) <= 20
+                for words in (one.category, one.quality, one.detail):
+                    self.check_words(words)
+                self.check_storable(one)
         else:
             assert isinstance(result, AccountReport)
             assert result.message
@@ -451,6 +462,7 @@ class ProviderContract:
         assert bool(provider.build_check([self.phone or self.address])) is facts.check
         assert (provider.build_recall(self.recallable()) is not None) is facts.recall
         assert (provider.build_balance() is not None) is facts.balance
+        assert (provider.build_templates() is not None) is facts.templates
         assert (provider.build_token(NOW) is not None) is facts.token
         assert (provider.build_pull("") is not None) is facts.pull
         told = facts.pull and not facts.pull_always  # nobody has to be told where a mailbox is
@@ -608,6 +620,7 @@ class ProviderContract:
             "self_test": lambda: provider.build_self_test()[0],
             "recall": lambda: provider.build_recall(self.recallable()),
             "token": lambda: provider.build_token(NOW),
+            "templates": provider.build_templates,
             "callback_setup": lambda: provider.build_callback_setup("https://example.org/hooks/x"),
         }[case["question"]]
         call = build()
@@ -656,7 +669,7 @@ def _subset(expected: Any, found: Any) -> bool:
     """Whether `found` has everything that is expected: lists item by item, objects by the fields that are named."""
     if isinstance(expected, list):
         return (
-            isinstance(found, list)
+            isinstance(found, list | tuple)
             and len(expected) == len(found)
             and all(_subset(a, b) for a, b in zip(expected, found, strict=True))
         )
