@@ -23,6 +23,8 @@ class Scope(models.TextChoices):
     CAMPAIGNS_WRITE = "campaigns:write", _("prepare campaigns")
     CAMPAIGNS_LAUNCH = "campaigns:launch", _("launch, pause and cancel campaigns (costs money)")
     MESSAGES_READ = "messages:read", _("read messages and their stories")
+    WEBHOOKS_READ = "webhooks:read", _("read webhooks and their calls")
+    WEBHOOKS_WRITE = "webhooks:write", _("change webhooks, send calls again")
     MESSAGES_SEND = "messages:send", _("send messages to single contacts (costs money)")
 
 

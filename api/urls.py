@@ -11,6 +11,7 @@ from api.views.campaigns import Campaigns
 from api.views.contacts import Branches, Contacts, Lists, Suppressions, Tags
 from api.views.content import Chains, Channels, Templates
 from api.views.messages import Messages
+from api.views.webhooks import Webhooks
 
 router = SimpleRouter(use_regex_path=True)
 for name, viewset in {
@@ -24,6 +25,7 @@ for name, viewset in {
     "templates": Templates,
     "campaigns": Campaigns,
     "messages": Messages,
+    "webhooks": Webhooks,
 }.items():
     router.register(name, viewset, basename=f"api-{name}")
 

@@ -52,6 +52,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         gettext_noop("Service"),
         (
             ("api.apikey", "key"),
+            ("deliveries.hookendpoint", "webhook"),
             ("auth.user", "manage_accounts"),
             ("auth.group", "group"),
             ("axes.accessattempt", "lock"),

@@ -11,6 +11,8 @@ A delivery is always in one of four states, and the CHECK below makes “forgott
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -522,3 +524,67 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class HookKind(models.TextChoices):
+    """What other programs are told."""
+
+    FINISHED = "message.finished", _("a message has come to its end (again, when a late receipt changed it)")
+    RECEIVED = "message.received", _("a person wrote or pressed a button")
+    OPTED_OUT = "contact.opted_out", _("a person refused further messages")
+
+
+class HookEndpoint(models.Model):
+    """An address of another program that is told what happens (standardwebhooks.com)."""
+
+    name = models.CharField(_("title"), max_length=100)
+    url = models.URLField(_("address"), max_length=500, help_text=_("https://..., it answers 2xx within 15 seconds."))
+    events = ArrayField(models.CharField(max_length=32, choices=HookKind.choices), verbose_name=_("is told when"))
+    enabled = models.BooleanField(_("enabled"), default=True)
+    #: Sealed (channels.services.accounts): it must be known to sign with. Shown once, when it is made.
+    secret_sealed = models.TextField(editable=False)
+    #: Since when every call has failed; NULL while it works.
+    failing_since = models.DateTimeField(_("failing since"), null=True, blank=True, editable=False)
+    last_error = models.CharField(_("last error"), max_length=300, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
+        ordering = ("-id",)
+        constraints = [models.CheckConstraint(condition=~Q(events=[]), name="hook_is_told_something")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class HookEvent(models.Model):
+    """One thing to tell one endpoint; written in the transaction it tells about, told after the commit, until it is heard.
+
+    `due_at` NULL: heard, or given up (`told_at` says which).
+    """
+
+    endpoint = models.ForeignKey(HookEndpoint, on_delete=models.CASCADE, related_name="sent", db_index=False)
+    uid = models.UUIDField(unique=True, db_default=RandomUUID())
+    kind = models.CharField(_("what"), max_length=32, choices=HookKind.choices)
+    #: Delivery, inbound message or contact, by `kind`.
+    subject_id = models.BigIntegerField()
+    #: Made at the first try and the same at every later one.
+    payload = models.JSONField(null=True)
+    created_at = models.DateTimeField(_("happened"), db_default=Now())
+    due_at = models.DateTimeField(_("next try"), null=True, db_default=Now())
+    tries = models.PositiveSmallIntegerField(_("tries"), default=0)
+    told_at = models.DateTimeField(_("heard"), null=True)
+    status = models.PositiveSmallIntegerField(_("answer"), null=True)
+    error = models.CharField(_("error"), max_length=300, blank=True)
+
+    class Meta:
+        verbose_name = _("webhook call")
+        verbose_name_plural = _("webhook calls")
+        indexes = [
+            models.Index(fields=["due_at"], name="hook_due", condition=Q(due_at__isnull=False)),
+            models.Index(fields=["endpoint", "id"], name="hook_of_endpoint"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_id}"

@@ -26,6 +26,7 @@ TICKS: dict[str, tuple[str, int, str]] = {
         5,
         gettext_noop("Picks up what a stopped worker left behind, finishes campaigns."),
     ),
+    "deliveries: hooks": ("deliveries.hooks", 2, gettext_noop("Tells other programs what happened (webhooks).")),
     "deliveries: forget": ("deliveries.forget", 86400, gettext_noop("Deletes raw provider reports after 30 days.")),
 }
 

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.services import advance, clicks, launch, polling, pulling, receipts, recover
+from deliveries.services import advance, clicks, hooks, launch, outbox, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 logger = logging.getLogger(__name__)
@@ -147,7 +147,17 @@ def recover_all() -> None:
     recover.beat("recover")
 
 
+@shared_task(name="deliveries.hooks")
+def tell_hooks() -> None:
+    """Tell other programs what happened."""
+    more = _until_done(hooks.tell_due, hooks.BATCH)
+    recover.beat("hooks")
+    if more:
+        hint(tell_hooks)
+
+
 @shared_task(name="deliveries.forget")
 def forget() -> None:
     """Delete what has outlived its purpose."""
     logger.info("%d old receipts deleted", recover.forget_old_receipts())
+    logger.info("%d old webhook calls deleted", outbox.forget_old())

@@ -21,7 +21,8 @@ from cascade.machine import settle
 from cascade.vocabulary import Reason
 from channels.services.health import closed_channels
 from contacts.models import Contact, ContactAddress, Reachability
-from deliveries.models import TimelineEvent
+from deliveries.models import HookKind, TimelineEvent
+from deliveries.services.outbox import announce
 from deliveries.snapshots import (
     ATTEMPT_COLUMNS,
     AttemptFacts,
@@ -308,6 +309,7 @@ def write(verdicts: Sequence[Verdict], due: dict[int, datetime], now: datetime) 
     finished = [v for v in verdicts if isinstance(v.action, Finish) and v.row.id in moved]
     if finished:
         _give_back(finished)
+        announce(HookKind.FINISHED, [v.row.id for v in finished])
     return moved
 
 

@@ -38,9 +38,10 @@ from channels.services.accounts import AccountError, adapter_for
 from contacts.models import Contact, ContactAddress, SuppressionScope
 from contacts.services import consents, suppressions
 from contacts.services.reachability import Learned, learn
-from deliveries.models import Attempt, InboundMessage, Receipt
+from deliveries.models import Attempt, HookKind, InboundMessage, Receipt
 from deliveries.services import reports
 from deliveries.services.acks import acknowledge
+from deliveries.services.outbox import announce
 from deliveries.services.stops import stop_answered, stop_of_contact
 
 logger = logging.getLogger(__name__)
@@ -357,7 +358,7 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
     if contact is None and attempt is not None:
         contact = attempt.delivery.contact
     at = min(item.at, letter.received_at) if item.at is not None else letter.received_at
-    _message, stored = InboundMessage.objects.get_or_create(
+    message, stored = InboundMessage.objects.get_or_create(
         channel_id=letter.channel_id,
         event_key=item.event_key[:200],
         defaults={
@@ -371,7 +372,10 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
     )
     # Known already (the provider repeated itself, the owner pressed “process again”): what it ended, it has ended. Once
     # more would end deliveries begun after it.
-    if not stored or contact is None:
+    if not stored:
+        return
+    announce(HookKind.RECEIVED, [message.pk])
+    if contact is None:
         return
     if item.refuses is Refusal.ALL:
         _refuse_all(contact, letter, item)
@@ -433,6 +437,7 @@ def _opt_out(contact: Contact, letter: _Letter, item: Inbound) -> None:
 def _refuse_all(contact: Contact, letter: _Letter, item: Inbound) -> None:
     """The person wants nothing at all from us: everything open ends, and nothing begins again."""
     stop_of_contact(contact.pk, Reason.OPTED_OUT)
+    announce(HookKind.OPTED_OUT, [contact.pk])
     source = f"channel {letter.channel_id}"
     suppressions.suppress_contact(contact.pk, SuppressionScope.ALL, item.text[:200], source)
     consents.record(contact.pk, granted=False, source=source, evidence=item.text[:2000])
@@ -443,6 +448,7 @@ def forget_marketing(contact: Contact, *, source: str, evidence: str) -> None:
     # The stop-list first: its lock comes before those of the cards everywhere (contacts.services.suppressions).
     suppressions.suppress_contact(contact.pk, SuppressionScope.MARKETING, evidence[:200], source[:64])
     consents.record(contact.pk, granted=False, source=source, evidence=evidence[:2000])
+    announce(HookKind.OPTED_OUT, [contact.pk])
 
 
 def _file(letters: Sequence[_Letter]) -> None:

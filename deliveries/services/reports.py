@@ -20,8 +20,9 @@ from channels.providers.base import StatusReport
 from channels.services.health import note_results, open_breaker
 from contacts.models import Reachability
 from contacts.services.reachability import Learned, learn
-from deliveries.models import TimelineEvent
+from deliveries.models import HookKind, TimelineEvent
 from deliveries.services.decisions import Line, load_attempts, write_lines
+from deliveries.services.outbox import announce
 from deliveries.snapshots import MILESTONE_COLUMNS, FrozenPlan, frozen_plan
 
 #: Refusals that will be the same next time (R4). Other permanent ones are about this message to this person (a cap of
@@ -375,6 +376,7 @@ def _note_late(news: dict[int, News], known: dict[int, _Known]) -> None:
                 )
             if one.outcome in _GIVEN_UP:
                 cursor.execute(_UPGRADE, [one.step, str(best), one.delivery_id])
+                announce(HookKind.FINISHED, [one.delivery_id])
     write_lines(lines)
     _flag_doubles([one for one in known.values() if one.step < one.delivery_step])
 

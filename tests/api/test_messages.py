@@ -160,3 +160,18 @@ def test_a_message_needs_exactly_one_recipient(api, order):
     answer = api("POST", "messages/", {**order, "contact": contact.pk}, idempotency_key="one")
     assert answer.status_code == 400
     assert not Delivery.objects.exists()
+
+
+def test_a_webhook_is_made_with_a_secret_and_its_calls_are_seen(api):
+    made = api("POST", "webhooks/", {"name": "site", "url": "https://example.org/told", "events": ["message.finished"]})
+    assert made.status_code == 201, made.content
+    assert made.json()["secret"].startswith("whsec_")
+    one = f"webhooks/{made.json()['id']}/"
+    assert "secret" not in api("GET", one).json()
+    assert api("GET", f"{one}calls/").json()["results"] == []
+    assert api("POST", f"{one}replay/", {"since": "2026-01-01T00:00:00Z"}).json() == {"calls": 0}
+    assert api("PATCH", one, {"enabled": False}).json()["enabled"] is False
+    assert (
+        api("POST", "webhooks/", {"name": "x", "url": "ftp://x.org", "events": ["message.finished"]}).status_code == 400
+    )
+    assert api("DELETE", one).status_code == 204
