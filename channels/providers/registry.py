@@ -10,6 +10,7 @@ from channels.providers.base import Provider
 _MODULES = {
     "smsc": "channels.providers.smsc:Smsc",
     "sms_aero": "channels.providers.sms_aero:SmsAero",
+    "sms_aero_viber": "channels.providers.sms_aero_viber:SmsAeroViber",
     "sms_ru": "channels.providers.sms_ru:SmsRu",
     "stream_telecom": "channels.providers.stream_telecom:StreamTelecom",
     "exolve": "channels.providers.exolve:Exolve",

@@ -1,4 +1,5 @@
-"""SMS Aero v2 as the fact sheet of 2026-11-22 (section 2) tells it: sms/send, sms/status, balance. Mounted at /sms_aero.
+"""SMS Aero v2 as the fact sheet of 2026-11-22 (section 2) tells it: sms/send, sms/status, balance. Mounted at /sms_aero;
+Viber of the same API at /sms_aero_viber (sms_aero_viber.py).
 
 JSON bodies and Basic auth; an account's name is its e-mail. What its callback says is not known to the sheet: here it
 repeats the record of sms/status.
@@ -24,7 +25,7 @@ class SmsAero(HttpProvider):
     name = "sms_aero"
 
     def handle(self, request: Request, path: str) -> None:
-        email, _, key = _basic(request.header("authorization")).partition(":")
+        email, _, key = basic(request.header("authorization")).partition(":")
         account = self.world.account(self.name, email)
         body = request.json()
         if path == "/v2/sms/send":
@@ -32,11 +33,11 @@ class SmsAero(HttpProvider):
             return
         self.world.other(self.name, path.removeprefix("/v2/"), request, ids=str(body.get("id", "")))
         if account.state == "unauthorized" or not key:
-            _refuse(request, 401, "Your request was made with invalid credentials.")
+            refuse(request, 401, "Your request was made with invalid credentials.")
         elif path == "/v2/sms/status":
             message = self.world.find_by_id(self.name, str(body.get("id", "")))
             if message is None:
-                _refuse(request, 200, "Not found")
+                refuse(request, 200, "Not found")
             else:
                 request.reply_json({"success": True, "data": _record(message, message.status), "message": None})
         elif path == "/v2/balance":
@@ -57,7 +58,7 @@ class SmsAero(HttpProvider):
         }
         if not key or wrong:
             self.world.other(self.name, "send refused", request)
-            _refuse(request, 200 if key else 401, "Validation error.", wrong)
+            refuse(request, 200 if key else 401, "Validation error.", wrong)
             return
         callback = str(body.get("callbackUrl", ""))
         ref = callback.partition("ref=")[2].partition("&")[0]
@@ -102,11 +103,11 @@ def _record(message: Message, status: str) -> dict[str, object]:
     return record
 
 
-def _refuse(request: Request, status: int, words: str, data: dict[str, Any] | None = None) -> None:
+def refuse(request: Request, status: int, words: str, data: dict[str, Any] | None = None) -> None:
     request.reply_json({"success": False, "data": data, "message": words}, status)
 
 
-def _basic(header: str) -> str:
+def basic(header: str) -> str:
     try:
         return base64.b64decode(header.removeprefix("Basic "), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

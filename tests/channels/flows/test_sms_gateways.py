@@ -106,6 +106,25 @@ GATEWAYS = (
         },
         receipts=False,
     ),
+    Gateway(
+        "sms_aero_viber",
+        {
+            "email": "a@b.example",
+            "api_key": "key",
+            "sign": "SALON",
+            "delivered_words": "word-arrived",
+            "failed_words": "word-lost",
+        },
+        COMMON
+        | LOST
+        | {
+            "read_only": ("accepted", "", "", "read"),
+            "failed": ("failed", GONE, "recipient_refused", "accepted"),
+            "refused": ("failed", GONE, "not_registered", ""),
+            "error_json": ("failed", TEXT, "message_refused", ""),
+        },
+        receipts=False,
+    ),
 )
 each = pytest.mark.parametrize("gateway", GATEWAYS, ids=lambda gateway: gateway.slug)
 
