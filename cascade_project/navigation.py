@@ -46,6 +46,8 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deliveries.inboundmessage", "inbox"),
             ("deliveries.operatortask", "support_agent"),
             ("deliveries.receipt", "receipt_long"),
+            ("deliveries.onetimecode", "password"),
+            ("deliveries.coderules", "rule_settings"),
         ),
     ),
     (

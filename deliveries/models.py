@@ -10,18 +10,22 @@ A delivery is always in one of four states, and the CHECK below makes “forgott
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
 
 from campaigns.models import Campaign
 from cascade.vocabulary import FailureClass, Milestone, Outcome
-from channels.models import Channel, ChargedOnChoices
+from channels.models import Chain, Channel, ChargedOnChoices
 from channels.providers.operator import Said
 from contacts.models import Contact, PurposeChoices
 
@@ -588,3 +592,121 @@ class HookEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject_id}"
+
+
+class CodeRules(models.Model):
+    """How phones are confirmed for one purpose: by which chain, in which words, how long and how often.
+
+    “Login”, “booking”: a program asks for a code by `slug` (deliveries.services.codes).
+    """
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+    slug = models.SlugField(
+        _("name for programs"), max_length=40, unique=True, help_text=_("Latin letters: login, booking.")
+    )
+    chain = models.ForeignKey(
+        Chain,
+        verbose_name=_("chain"),
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text=_("A flash call or Telegram Gateway first, SMS last. Each step waits its time for the code."),
+    )
+    text = models.CharField(
+        _("text"), max_length=300, help_text=_("For SMS and messengers. {code} is where the digits go.")
+    )
+    digits = models.PositiveSmallIntegerField(
+        _("digits"), default=4, validators=[MinValueValidator(4), MaxValueValidator(8)]
+    )
+    lifetime = models.DurationField(
+        _("good for"), default=timedelta(minutes=5), help_text=_("After this no code of it is accepted or sent.")
+    )
+    attempts = models.PositiveSmallIntegerField(
+        _("tries to enter it"), default=3, validators=[MinValueValidator(1), MaxValueValidator(10)]
+    )
+    pause = models.DurationField(
+        _("next code not before"), default=timedelta(seconds=30), help_text=_("After the one before, for one phone.")
+    )
+    per_phone = models.PositiveSmallIntegerField(
+        _("codes an hour for one phone"), default=5, validators=[MinValueValidator(1)]
+    )
+    per_hour = models.PositiveIntegerField(
+        _("codes an hour for everybody"),
+        default=300,
+        validators=[MinValueValidator(1)],
+        help_text=_("Swindlers ask for thousands of codes to numbers that pay them. Set what an honest hour needs."),
+    )
+    history = HistoricalRecords()
+
+    class Meta:
+        verbose_name = _("rules for codes")
+        verbose_name_plural = _("rules for codes")
+        ordering = ("name",)
+        constraints = [
+            models.CheckConstraint(name="code_rules_digits", condition=Q(digits__gte=4, digits__lte=8)),
+            models.CheckConstraint(
+                name="code_rules_sound",
+                condition=Q(
+                    attempts__gte=1,
+                    attempts__lte=10,
+                    lifetime__gt=timedelta(0),
+                    pause__gte=timedelta(0),
+                    per_phone__gte=1,
+                ),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CodeEnd(models.TextChoices):
+    """What became of a code; empty: it may still be entered, if its time is not over."""
+
+    ENTERED = "entered", _("entered")
+    LOCKED = "locked", _("entered wrongly too often")
+    REPLACED = "replaced", _("another one was asked for")
+    EXPIRED = "expired", _("not entered in time")
+
+
+class OneTimeCode(models.Model):
+    """One code for one phone: that it was entered is the only proof that it arrived.
+
+    The digits stand nowhere in readable form: `hashes` (HMAC with the installation's key) answer “is it this one?”,
+    and `sealed` (encrypted like credentials) lets the engine write a later step; it is erased when the code is over.
+    """
+
+    #: What a program names the code by; says nothing about it.
+    token = models.CharField(max_length=22, unique=True, editable=False)
+    rules = models.ForeignKey(CodeRules, verbose_name=_("rules"), on_delete=models.PROTECT, related_name="codes")
+    phone = models.CharField(_("phone"), max_length=16)
+    delivery = models.OneToOneField(Delivery, verbose_name=_("delivery"), on_delete=models.CASCADE, related_name="code")
+    #: Ours, and where a provider chose other digits, theirs: each of them was really told to the person.
+    hashes = ArrayField(models.CharField(max_length=64), size=4, editable=False)
+    sealed = models.TextField(blank=True, editable=False)
+    attempts_left = models.PositiveSmallIntegerField(_("tries left"))
+    created_at = models.DateTimeField(_("asked for"), db_default=Now())
+    expires_at = models.DateTimeField(_("good until"))
+    ended_at = models.DateTimeField(_("over since"), null=True)
+    end = models.CharField(_("what became of it"), max_length=8, choices=CodeEnd.choices, blank=True)
+
+    class Meta:
+        verbose_name = _("one-time code")
+        verbose_name_plural = _("one-time codes")
+        constraints = [
+            # Two codes at once would double the guesses.
+            models.UniqueConstraint(fields=["phone", "rules"], condition=Q(end=""), name="code_one_at_a_time"),
+            models.CheckConstraint(
+                name="code_over_or_not",
+                condition=Q(end="", ended_at__isnull=True) | (~Q(end="") & Q(ended_at__isnull=False, sealed="")),
+            ),
+            models.CheckConstraint(name="code_lives", condition=Q(expires_at__gt=F("created_at"))),
+            models.CheckConstraint(name="code_locked_without_tries", condition=~Q(end="", attempts_left=0)),
+        ]
+        indexes = [
+            models.Index(fields=["phone", "created_at"], name="code_of_phone"),
+            models.Index(fields=["rules", "created_at"], name="code_of_rules"),
+            models.Index(fields=["expires_at"], name="code_open", condition=Q(end="")),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.pk}"

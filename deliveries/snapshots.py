@@ -92,6 +92,8 @@ class FrozenPlan:
     zone: str
     per_minute: float | None
     has_budget: bool
+    #: Its messages carry one-time codes.
+    codes: bool
 
 
 def _terms(raw: Mapping[str, Any]) -> StepTerms:
@@ -135,6 +137,7 @@ def thaw(plan_id: int, campaign_id: int | None, definition: Mapping[str, Any]) -
         zone=definition["zone"],
         per_minute=definition["per_minute"],
         has_budget=definition["has_budget"],
+        codes=definition.get("codes", False),
     )
 
 

@@ -15,7 +15,7 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.services import advance, clicks, hooks, launch, outbox, polling, pulling, receipts, recover
+from deliveries.services import advance, clicks, codes, hooks, launch, outbox, polling, pulling, receipts, recover
 from deliveries.services.send.pump import send_ready
 
 logger = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def launch_campaigns() -> None:
 @shared_task(name="deliveries.recover")
 def recover_all() -> None:
     """Lapsed leases, accounts in trouble, finished campaigns."""
-    if recover.reap_leases() or recover.probe_channels():
+    if recover.reap_leases() or recover.probe_channels() or codes.end_expired():
         hint(advance_due)
     recover.watch_accounts()
     recover.finish_campaigns()
@@ -160,4 +160,5 @@ def tell_hooks() -> None:
 def forget() -> None:
     """Delete what has outlived its purpose."""
     logger.info("%d old receipts deleted", recover.forget_old_receipts())
+    logger.info("%d old codes deleted", codes.forget_old())
     logger.info("%d old webhook calls deleted", outbox.forget_old())

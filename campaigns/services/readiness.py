@@ -61,6 +61,7 @@ _ALL_REFUSED = gettext_noop(
 )
 _DISABLED = gettext_noop("The channel “%(channel)s” is switched off. Switch it on, or take it out of the chain.")
 _ACCOUNT = gettext_noop("The channel “%(channel)s” cannot be used: %(why)s")
+_CODES = gettext_noop("The channel “%(channel)s” carries one-time codes only. Take it out of this campaign's chain.")
 _CHAIN = gettext_noop("The chain “%(chain)s”, step %(step)s: %(problem)s")
 _CHAIN_WHOLE = gettext_noop("The chain “%(chain)s”: %(problem)s")
 _TEXT = gettext_noop("The text for %(kind)s: %(problem)s")
@@ -107,7 +108,8 @@ def _channels(steps: list[ChainStep]) -> Iterator[Finding]:
             yield Finding(_DISABLED, Mend.CHANNEL, channel.pk, {"channel": channel.name})
             continue
         try:
-            adapter_for(channel)
+            if adapter_for(channel).capabilities.codes_only:
+                yield Finding(_CODES, Mend.CHAIN, params={"channel": channel.name})
         except AccountError as error:
             why = _(error.message) % error.params
             yield Finding(_ACCOUNT, Mend.CHANNEL, channel.pk, {"channel": channel.name, "why": why})

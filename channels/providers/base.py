@@ -82,6 +82,8 @@ class OutgoingMessage:
     repeats: str = ""
     #: The approved text that `text` is, where the channel takes no other (Capabilities.templates).
     template: TemplateRef | None = None
+    #: The digits of a one-time code, which `text` says as well; "" in every other message.
+    code: str = field(default="", repr=False)
 
     @property
     def key(self) -> str:
@@ -224,6 +226,8 @@ class Accepted:
     provider_message_id: str
     milestone: Milestone = Milestone.ACCEPTED
     cost: Decimal | None = None
+    #: The digits the provider has chosen itself, where it takes no code of ours (a flash call of SMS.RU).
+    code: str = field(default="", repr=False)
     resolved: str = ""
 
 
@@ -524,6 +528,8 @@ class Capabilities:
     callback_set_by_hand: bool = True
     #: Every message names the address itself (Provider.callback_url): there is nothing to set anywhere.
     callback_per_message: bool = False
+    #: Carries nothing but the digits of a one-time code (OutgoingMessage.code): of no use in a campaign.
+    codes_only: bool = False
     #: Calls carry a short-lived token that is asked for first (Provider.build_token).
     token: bool = False
     #: What would be called back can be asked for instead, by a server nobody can reach (Provider.build_pull).
@@ -612,6 +618,11 @@ class Provider(ABC):
     @abstractmethod
     def read_send(self, call: Call, answer: Answer) -> list[SendResult]:
         """Exactly one result per ref of the call, whatever the answer is. Never raises."""
+
+    def build_follow_up(self, call: Call, answer: Answer) -> Call | None:
+        """The request that this answer to a send's first one asks for, if any; then read_send() reads its answer and not
+        this one. Where a wire sends in two requests (Telegram Gateway: may it be sent? then the message)."""
+        return None
 
     # --- receipts
 

@@ -42,7 +42,6 @@ from channels.providers.base import (
     How,
     HttpCall,
     OutgoingMessage,
-    Provider,
     SendResult,
     SentMessage,
     StatusReport,
@@ -50,6 +49,7 @@ from channels.providers.base import (
     option,
     secret,
 )
+from channels.providers.sms_ru_wire import OK, SmsRuAccount, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,40 +114,13 @@ FAILED_STATUSES: Final[dict[int, tuple[FailureClass, Reason | None]]] = {
     150: _REFUSED,  # no route to this number
 }
 
-#: Code of a request, or of one phone in its answer -> what it means.
-ERRORS: Final[dict[int, tuple[FailureClass, Reason | None]]] = {
-    150: _REFUSED,
-    200: (FailureClass.AUTH, None),  # wrong api_id
-    201: (FailureClass.BALANCE, None),
-    202: (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED),  # not a phone number
-    203: (FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED),  # no text
-    204: (FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED),  # the sender name is not approved
-    205: (FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED),  # too long
-    206: (FailureClass.RATE_LIMITED, None),  # the account's limit for today
-    207: _REFUSED,  # nothing can be sent to this number
-    209: _REFUSED,  # our own stop list in their cabinet
-    220: (FailureClass.TRANSIENT, None),  # the service is not available
-    230: _REFUSED,  # too many to this number today
-    231: _REFUSED,  # the same text to this number within a minute
-    232: _REFUSED,  # the same text to this number today
-    233: _REFUSED,
-    300: (FailureClass.AUTH, None),
-    301: (FailureClass.AUTH, None),
-    302: (FailureClass.AUTH, None),  # the account is not confirmed
-    500: (FailureClass.OUTCOME_UNKNOWN, None),
-}
-#: How long to keep away after these.
-WAITS: Final = {206: timedelta(hours=1)}
-
-OK: Final = 100
 BATCH: Final = 100
 
 
-class SmsRu(Provider):
+class SmsRu(SmsRuAccount):
     slug: ClassVar[str] = "sms_ru"
     kind: ClassVar[ChannelKind] = ChannelKind.SMS
     title: ClassVar[str] = N_("SMS.RU (SMS)")
-    base_url: ClassVar[str] = "https://sms.ru"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = SmsRuConfig
 
@@ -158,12 +131,7 @@ class SmsRu(Provider):
         if not config.limit_life:
             # What is not delivered is refunded, but only where no life is set.
             self.capabilities = replace(CAPABILITIES, ttl=None, charged_on=ChargedOn.DELIVERED)
-        self._secrets = (config.api_id, callback_secret)
         self._send_url = f"{self.base}/sms/send"
-
-    def _ask(self, method: str, refs: tuple[str, ...] = (), **fields: str) -> HttpCall:
-        form = {"api_id": self.config.api_id, "json": "1", **fields}
-        return HttpCall("POST", f"{self.base}/{method}", form=form, refs=refs)
 
     # --- sending
 
@@ -197,14 +165,6 @@ class SmsRu(Provider):
             return [Accepted(call.refs[0], message_id, cost=wire.money(row.get("cost")))]
         return self._refused(call, code, row)
 
-    def _refused(self, call: Call, code: int | None, said: dict[str, Any]) -> list[SendResult]:
-        detail = wire.scrub(f"{wire.scalar(said.get('status_code'))}: {_text(said)}", self._secrets)
-        known = ERRORS.get(code) if code is not None else None
-        if known is None:
-            return wire.failures(call, FailureClass.OUTCOME_UNKNOWN, f"unmapped {detail}"[: wire.MAX_DETAIL])
-        failure, reason = known
-        return wire.failures(call, failure, detail, reason=reason, wait=WAITS.get(code or 0))
-
     # --- receipts
 
     def build_poll(self, messages: Sequence[SentMessage]) -> list[Call]:
@@ -234,7 +194,7 @@ class SmsRu(Provider):
         raw = wire.scrub(raw, self._secrets)
         status = wire.number(raw)
         failure, reason = FAILED_STATUSES.get(status, (None, None)) if status is not None else (None, None)
-        said = _text(row)
+        said = text_of(row)
         return StatusReport(
             event_key=f"{message_id}:{raw}",
             raw=raw,
@@ -296,34 +256,6 @@ class SmsRu(Provider):
                 failure=FailureClass.AUTH,
             )
         return self._trouble(answer, code)
-
-    # --- the account
-
-    def build_balance(self) -> Call | None:
-        return self._ask("my/balance")
-
-    def read_balance(self, call: Call, answer: Answer) -> AccountReport:
-        if answer.no_answer is not None:
-            return wire.unreachable(answer)
-        body = wire.json_object(answer.body) or {}
-        code, balance = wire.number(body.get("status_code")), wire.money(body.get("balance"))
-        if answer.status == 200 and code == OK and balance is not None:
-            return wire.balance_report(balance)
-        return self._trouble(answer, code)
-
-    def build_self_test(self) -> list[Call]:
-        return [self._ask("my/balance")]
-
-    def read_self_test(self, call: Call, answer: Answer) -> AccountReport:
-        return self.read_balance(call, answer)
-
-    def _trouble(self, answer: Answer, code: int | None) -> AccountReport:
-        failure = ERRORS[code][0] if code in ERRORS else wire.by_http_status(answer)
-        return wire.trouble_report(answer, failure, self._secrets)
-
-
-def _text(said: dict[str, Any]) -> str:
-    return wire.scalar(said.get("status_text"))
 
 
 def _entries(request: CallbackRequest) -> tuple[list[str], str]:

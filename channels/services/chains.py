@@ -157,7 +157,7 @@ def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[P
         yield Problem(Level.ERROR, _ORDER, params, index, "then_expect")
     if following is None:
         return
-    if not rung.expect:
+    if not rung.expect and not rung.capabilities.codes_only:
         yield Problem(Level.WARNING, _BY_TIME, {}, index, "expect")
     ttl = rung.capabilities.ttl
     if ttl is not None and rung.wait < ttl.minimum:

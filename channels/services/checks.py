@@ -242,9 +242,12 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
         html=to_html(text) if checked and capabilities.address is AddressKind.EMAIL else "",
         buttons=(Button(button, payload="test"),) if button and capabilities.buttons else (),
         ttl=capabilities.ttl.minimum if capabilities.ttl else None,
+        code="1234" if capabilities.codes_only else "",
     )
     (call,) = adapter.build_send([message])
     (answer,) = ask([call], proxy)
+    if (follow_up := adapter.build_follow_up(call, answer)) is not None:
+        call, (answer,) = follow_up, ask([follow_up], proxy)
     (result,) = adapter.read_send(call, answer)
     if isinstance(result, Accepted):
         health.note_results(channel.pk, ok=1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,7 +19,7 @@ from cascade.vocabulary import ChannelKind, Purpose, TroublePolicy
 from channels.models import Chain, Channel
 from channels.services import approved
 from channels.services.chains import freeze_steps
-from deliveries.models import DeliveryPlan
+from deliveries.models import CodeRules, DeliveryPlan
 from templates_app import services as texts
 from templates_app.models import MessageTemplate
 
@@ -46,7 +47,11 @@ def shared_plan(chain: Chain, template: MessageTemplate, purpose: Purpose) -> De
 
     In: a template with its variants prefetched. The owner's standing hours hold; consent is always asked for.
     """
-    definition = freeze(chain, template, purpose, house_windows(purpose))
+    return _shared(freeze(chain, template, purpose, house_windows(purpose)), purpose)
+
+
+def _shared(definition: dict[str, Any], purpose: Purpose) -> DeliveryPlan:
+    """The plan with exactly this definition; there is one."""
     digest = hashlib.sha256(json.dumps(definition, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     plan, _ = DeliveryPlan.objects.get_or_create(
         digest=digest, defaults={"purpose": purpose.value, "definition": definition}
@@ -68,15 +73,50 @@ def freeze(
     """Everything a delivery walks, as JSON. Later edits of chain, template, prices or hours do not touch it."""
     steps = freeze_steps(chain, purpose, windows)
     says = texts.freeze(template, {step["kind"] for step in steps})
+    return {
+        **_definition(chain, steps, says, purpose),
+        "check_consent": check_consent,
+        "not_after": not_after.isoformat() if not_after else None,
+        "per_minute": per_minute,
+        "has_budget": budget is not None,
+    }
+
+
+def freeze_codes(rules: CodeRules) -> DeliveryPlan:
+    """The plan of one-time codes: the chain's steps, each waiting its time, at any hour, for the code to be entered.
+
+    What a step of the chain waits for does not matter here: only an entered code proves anything. The same plan serves
+    until the chain, its prices or the text have changed.
+    """
+    steps = [
+        {**step, "expectations": [], "wait": _patience(step), "only_tag": None} for step in freeze_steps(rules.chain)
+    ]
+    says = {step["kind"]: asdict(texts.Text(text=rules.text)) for step in steps}
+    definition = {
+        **_definition(rules.chain, steps, says, Purpose.SERVICE),
+        "check_consent": False,
+        "not_after": None,
+        "per_minute": None,
+        "has_budget": False,
+        "codes": True,
+    }
+    return _shared(definition, Purpose.SERVICE)
+
+
+def _patience(step: Mapping[str, Any]) -> float:
+    """How long a step is given, in seconds: the first wait of the chain's."""
+    expectations = step["expectations"]
+    return float(expectations[0]["within"] if expectations else step["wait"])
+
+
+def _definition(
+    chain: Chain, steps: Sequence[Mapping[str, Any]], says: Mapping[str, Any], purpose: Purpose
+) -> dict[str, Any]:
     default = TroublePolicy.HOLD if purpose is Purpose.MARKETING else TroublePolicy.GO_ON
     return {
         "steps": [{**step, "says": says[step["kind"]], "template": _template(step, says)} for step in steps],
         "purpose": str(purpose),
         "on_trouble": chain.on_trouble or str(default),
-        "check_consent": check_consent,
-        "not_after": not_after.isoformat() if not_after else None,
-        "per_minute": per_minute,
-        "has_budget": budget is not None,
         "zone": settings.TIME_ZONE,
     }
 

@@ -54,6 +54,11 @@ def stop_answered(contact_id: int, besides: Sequence[int]) -> int:
     return _run(_STOP.format(condition=condition, limit=""), [str(Reason.REPLIED), contact_id, list(besides)])
 
 
+def stop_of_delivery(delivery_id: int, reason: Reason) -> bool:
+    """Stop one delivery; False if it is over, or stopped already."""
+    return bool(_run(_STOP.format(condition="id = %s", limit=""), [str(reason), delivery_id]))
+
+
 def stop_of_campaign(campaign_id: int, limit: int = 5000) -> int:
     """Stop up to `limit` open deliveries of a cancelled campaign; call again until it returns 0."""
     return _run(

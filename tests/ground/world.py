@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from campaigns.models import Campaign, CampaignStatus, FrequencyCap, QuietHours
-from channels.models import ApprovedText, Channel
+from channels.models import ApprovedText, Chain, Channel
 from contacts.models import (
     Branch,
     Contact,
@@ -29,8 +29,9 @@ from contacts.models import (
     Tag,
 )
 from contacts.services import consents, suppressions
-from deliveries.models import Attempt, Delivery, Heartbeat, InboundMessage, Receipt, TimelineEvent
+from deliveries.models import Attempt, CodeRules, Delivery, Heartbeat, InboundMessage, Receipt, TimelineEvent
 from deliveries.schedule import ensure_ticks
+from deliveries.services import codes
 from tests.analytics.garden import garden
 
 
@@ -123,6 +124,10 @@ def _deliveries() -> None:
     InboundMessage.objects.create(
         channel=messenger, event_key="2", address="79990001122", payload="x", received_at=now()
     )
+    rules = CodeRules.objects.create(
+        name="Вход", slug="v1", chain=Chain.objects.first(), text="Код: {code}", per_phone=1
+    )
+    assert isinstance(codes.issue("+79160000001", rules.slug), codes.Issued)
     Heartbeat.objects.create(name="send", at=now() - timedelta(minutes=9))
 
 

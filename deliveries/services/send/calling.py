@@ -33,6 +33,7 @@ from contacts.models import ConsentState, ContactAddress, Reachability, Suppress
 from contacts.selectors import as_variables
 from contacts.services.addresses import found_addresses
 from deliveries.models import MarketingTouch
+from deliveries.services.codes import codes_to_send
 from deliveries.services.decisions import (
     load_attempts,
     load_pauses,
@@ -125,6 +126,8 @@ class _Desk:
     found_addresses: dict[tuple[int, str], str]
     #: (delivery, address) -> ref of the first try of its step there, where the provider knows a repeat by it.
     first_refs: dict[tuple[int, str], str]
+    #: delivery -> digits of its one-time code
+    codes: dict[int, str]
     touches: dict[int, list[datetime]]
     touched: set[int]
     caps: list[tuple[int, timedelta]]
@@ -186,6 +189,8 @@ def call(
         desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=own_ids)
         if capabilities.idempotent_send:
             desk.first_refs = _first_refs([row.facts for row in rows if row.tries])
+        if any(plan.codes for plan in desk.plans.values()):
+            desk.codes = codes_to_send([row.facts.id for row in rows if desk.plans[row.facts.plan_id].codes])
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
         released: list[int] = []
         drafts: list[_Draft] = []
@@ -268,7 +273,7 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *,
         for delivery_id, contact_id, at in recent.values_list("delivery_id", "contact_id", "at"):
             touches[contact_id].append(at)
             touched.add(delivery_id)
-    return _Desk(now, plans, cards, statuses, own, found, {}, touches, touched, caps, spends)
+    return _Desk(now, plans, cards, statuses, own, found, {}, {}, touches, touched, caps, spends)
 
 
 def _first_refs(rows: Sequence[DeliveryFacts]) -> dict[tuple[int, str], str]:
@@ -357,10 +362,13 @@ def _draft(
     if not address:
         return Reason.NO_ADDRESS
     address = desk.found_addresses.get((row.contact_id, address), address)
+    code = desk.codes.get(row.id, "")
+    if frozen.codes and not code:
+        return Reason.EMPTY_VARIABLE  # over by now: its stop is on the way
     ref = secrets.token_urlsafe(16)
     marketing = frozen.plan.purpose is Purpose.MARKETING
     unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
-    values = overlay(_variables(card), ours.variables)
+    values = overlay(_variables(card), ours.variables, {"code": code} if code else {})
     link = f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else ""
     leave = f"{settings.PUBLIC_BASE_URL}/u/{ref}"
     template = None
@@ -392,6 +400,7 @@ def _draft(
         unsubscribe_url=unsubscribe if terms.kind is ChannelKind.EMAIL else "",
         repeats=desk.first_refs.get((row.id, address), ""),
         template=template,
+        code=code,
     )
     consent_id = card.consent_id if marketing else None
     asks = capabilities.resolves and address == card.phone

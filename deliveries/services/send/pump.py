@@ -328,7 +328,11 @@ class Pump:
                 # Its turn was taken before the provider asked for a pause. Nothing left: the turn is given back.
                 results.extend(_held_back(ref, timedelta(seconds=held)) for ref in request.refs)
                 continue
-            found = wire.provider.read_send(request, await self.seam.call(request, proxy=wire.proxy))
+            last, answer = request, await self.seam.call(request, proxy=wire.proxy)
+            follow_up = wire.provider.build_follow_up(request, answer)
+            if follow_up is not None:
+                last, answer = follow_up, await self.seam.call(follow_up, proxy=wire.proxy)
+            found = wire.provider.read_send(last, answer)
             await self._obey(wire.channel_id, found)
             results.extend(found)
         return results

@@ -31,6 +31,7 @@ from contacts.models import Contact
 from contacts.services.addresses import attach
 from contacts.services.reachability import Learned, learn
 from deliveries.models import TimelineEvent
+from deliveries.services.codes import adopt
 from deliveries.services.decisions import Line, database_now, load_attempts, write_lines
 from deliveries.services.reports import REMEMBERED, resolve_unknown
 from deliveries.services.send.calling import Outgoing
@@ -105,6 +106,7 @@ def record(done: Sequence[Done]) -> int:
     """
     if not done:
         return 0
+    _keep_codes(done)
     ids = _provider_ids(done)
     try:
         with transaction.atomic():
@@ -117,6 +119,14 @@ def record(done: Sequence[Done]) -> int:
     _tell_channels(done)
     _tell_campaigns(done)
     return due_now
+
+
+def _keep_codes(done: Sequence[Done]) -> None:
+    """Remember the digits that providers have chosen. Before anything else and in transactions of their own: the person
+    may type them now, and who enters a code locks it before the attempts."""
+    for one in done:
+        if isinstance(one.result, Accepted) and one.result.code:
+            adopt(one.item.row.id, one.result.code)
 
 
 def _keep_addresses(done: Sequence[Done]) -> None:

@@ -157,6 +157,8 @@ class ProviderContract:
     has_callbacks: ClassVar[bool] = True
     #: The wire has an answer that says "taken already" and no number.
     accepts_without_id: ClassVar[bool] = False
+    #: Where a wire sends in two requests: the answer to the first after which the second is made.
+    first_answer: ClassVar[Answer | None] = None
     #: A body with a status word nobody knows, and the request field it comes in; {} where there are no receipts.
     unknown_status: ClassVar[dict[str, Any]] = {}
 
@@ -197,9 +199,20 @@ class ProviderContract:
         }
         return CallbackRequest(**{**fields, **changes})
 
+    def sending(self, provider: Provider) -> Call:
+        """The call that really sends the message."""
+        (call,) = provider.build_send([self.message()])
+        if self.first_answer is None:
+            return call
+        follow_up = provider.build_follow_up(call, self.first_answer)
+        assert follow_up is not None
+        assert follow_up.refs == call.refs
+        return follow_up
+
     def questions(self, provider: Provider) -> list[tuple[str, Call]]:
         """One call of every kind this adapter makes, with the name of its reader."""
         calls: list[tuple[str, Call]] = [("read_send", call) for call in provider.build_send(self.messages(3))]
+        calls.append(("read_send", self.sending(provider)))
         calls += [("read_poll", call) for call in provider.build_poll([self.sent()])]
         calls += [("read_check", call) for call in provider.build_check([self.phone or self.address])]
         calls += [("read_self_test", call) for call in provider.build_self_test()]
@@ -342,7 +355,7 @@ class ProviderContract:
 
     def test_a_lost_request_is_retried_and_a_lost_answer_never(self) -> None:
         provider = self.provider()
-        (call,) = provider.build_send([self.message()])
+        call = self.sending(provider)
         (not_sent,) = provider.read_send(call, Answer(no_answer=NoAnswer.NOT_SENT))
         (maybe,) = provider.read_send(call, Answer(no_answer=NoAnswer.MAYBE_SENT))
         assert isinstance(not_sent, Failed)
@@ -352,7 +365,7 @@ class ProviderContract:
     @pytest.mark.parametrize("body", [b"", b"{}", b"<html></html>", b'{"id":"1","idMessage":"1","ok":tr'])
     def test_P4_a_200_that_is_none_is_an_unknown_outcome(self, body: bytes) -> None:
         provider = self.provider()
-        (call,) = provider.build_send([self.message()])
+        call = self.sending(provider)
         (result,) = provider.read_send(call, Answer(status=200, body=body))
         assert isinstance(result, Failed)
         assert result.failure is FailureClass.OUTCOME_UNKNOWN
@@ -613,7 +626,8 @@ class ProviderContract:
             assert _subset(case["expect"], items), items
             return
         build = {
-            "send": lambda: provider.build_send([self.message()])[0],
+            "send": lambda: self.sending(provider),
+            "send_first": lambda: provider.build_send([self.message()])[0],
             "poll": lambda: provider.build_poll([self.sent()])[0],
             "check": lambda: provider.build_check([self.phone or self.address])[0],
             "balance": provider.build_balance,
@@ -626,7 +640,7 @@ class ProviderContract:
         call = build()
         assert call is not None
         answer = _answer(case["answer"])
-        reader = f"read_{case['question']}"
+        reader = "read_send" if case["question"] == "send_first" else f"read_{case['question']}"
         self.read(provider, reader, call, answer)
         assert _subset(case["expect"], getattr(provider, reader)(call, answer)), getattr(provider, reader)(call, answer)
 
