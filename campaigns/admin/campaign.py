@@ -29,6 +29,7 @@ from campaigns.models import Campaign, CampaignStatus
 from campaigns.services import drafts, lifecycle, preflight, test_send
 from campaigns.services.lifecycle import Move
 from campaigns.services.readiness import Finding
+from channels import legal
 from channels.models import Chain
 from channels.services import setup
 from channels.services.chains import say_duration
@@ -336,6 +337,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
             warnings=[_with_link(one) for one in result.warnings],
             draft=campaign.status == CampaignStatus.DRAFT,
             question=launch_question(campaign, result),
+            law_read_on=legal.READ_ON,
         )
 
     def launch_now(self, request: HttpRequest, pk: int) -> HttpResponse:

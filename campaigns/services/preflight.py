@@ -28,6 +28,7 @@ from campaigns.money import rounded, say_money
 from campaigns.selectors import audience, audience_variables, can_take, refusal, windows_for
 from campaigns.services.readiness import Finding, Mend, blockers, steps_of, template_findings, texts_of
 from cascade.vocabulary import RANK, ChannelKind, ChargedOn, Milestone, Purpose, Reason
+from channels import legal
 from channels.models import ChainStep
 from channels.providers.registry import provider_class
 from channels.services.chains import Level, Risk, Rung, double_risk, say_step, validate_chain
@@ -174,6 +175,9 @@ class Preflight:
     too_long: dict[int, TooLong] = field(default_factory=dict)
     #: The least time the first step takes, by pace alone.
     at_least: timedelta = timedelta(0)
+    #: What the law says about these kinds and this purpose: what is serious, and the rest.
+    grave: list[legal.Note] = field(default_factory=list)
+    law: list[legal.Note] = field(default_factory=list)
     blockers: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
 
@@ -250,6 +254,7 @@ _TOO_LONG = gettext_noop(
 )
 _BUDGET = gettext_noop("The budget of %(budget)s may not be enough: the campaign pauses when it is used up.")
 _CURRENCIES = gettext_noop("The channels of this chain have prices in different currencies: sums mean nothing.")
+_LAW = gettext_noop("%(kind)s: %(note)s")
 _EMPTY_VALUES = gettext_noop(
     "%(people)s people have no value for {%(name)s}. Give it a fallback, like {%(name)s|friend}."
 )
@@ -276,6 +281,9 @@ def run(campaign: Campaign) -> Preflight:
     result.steps = _steps(steps, terms, by_mask, sums)
     result.merged = ImportJob.objects.filter(target__campaigns=campaign).aggregate(n=Sum("duplicates"))["n"] or 0
     result.at_least = _duration(campaign, steps, result.people)
+    law = legal.notes_for([ChannelKind(step.channel.kind) for step in steps], [Purpose(campaign.purpose)])
+    result.grave = [note for note in law if note.serious]
+    result.law = [note for note in law if not note.serious]
     result.warnings = list(_warnings(campaign, steps, texts, result))
     return result
 
@@ -600,6 +608,10 @@ def _duration(campaign: Campaign, steps: Sequence[ChainStep], people: int) -> ti
 def _warnings(
     campaign: Campaign, steps: list[ChainStep], texts: Mapping[ChannelKind, Prepared] | None, result: Preflight
 ) -> Iterator[Finding]:
+    for note in result.grave:
+        kinds = {ChannelKind(step.channel.kind) for step in steps} & note.kinds
+        labels = ", ".join(str(KindChoices(kind.value).label) for kind in ChannelKind if kind in kinds)
+        yield Finding(_LAW, Mend.CHAIN, campaign.chain_id, {"kind": labels, "note": _(note.text)})
     if campaign.purpose == Purpose.MARKETING:
         yield from _marketing_warnings(campaign, steps, texts or {})
     if any(step.channel.kind == ChannelKind.VOICE for step in steps):

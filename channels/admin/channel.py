@@ -14,6 +14,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from unfold.decorators import display
 
+from channels import legal
 from channels.admin import choose, guide
 from channels.admin.form import PREFIX, ChannelForm, config_fields, form_for, price_help
 from channels.admin.setup import ConnectingAdmin, change_url, checklist
@@ -247,6 +248,13 @@ def _title(channel: Channel) -> str:
 
 
 def _guide(slug: str, *, opened: bool) -> dict[str, Any]:
-    """The steps that lead to an account. There is one copy of them, in Russian, so an English page says so."""
+    """The steps that lead to an account, and the law about its kind. There is one copy of the steps, in Russian, so an
+    English page says so."""
     foreign = not (get_language() or "").startswith("ru")
-    return {"guide": guide.guide_for(slug), "guide_open": opened and not foreign, "guide_foreign": foreign}
+    return {
+        "guide": guide.guide_for(slug),
+        "guide_open": opened and not foreign,
+        "guide_foreign": foreign,
+        "law": legal.notes_for([provider_class(slug).kind]),
+        "law_read_on": legal.READ_ON,
+    }

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, get_type_hints
 
 from django import forms
+from django.core.validators import RegexValidator
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
@@ -175,6 +176,8 @@ def _form_field(one: dataclasses.Field[Any], hint: Any) -> forms.Field:
         return forms.IntegerField(widget=UnfoldAdminIntegerFieldWidget(), **common)
     if hint is float:
         return forms.FloatField(widget=UnfoldAdminDecimalFieldWidget(), **common)
+    if shape := one.metadata.get("shape"):
+        common["validators"] = [RegexValidator(rf"\A(?:{shape.pattern})\Z", _(shape.words))]
     if one.metadata.get("secret"):
         # autocomplete: a browser must not offer the owner's own password here, nor remember this one.
         widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)

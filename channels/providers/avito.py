@@ -32,6 +32,7 @@ from urllib.parse import quote, urlencode
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
 from channels.providers.base import (
+    DIGITS,
     N_,
     Accepted,
     AccountReport,
@@ -60,7 +61,9 @@ from channels.providers.base import (
 class AvitoConfig:
     client_id: str = option(N_("client_id"), N_("avito.ru: For professionals, Integrations, the keys of the API."))
     client_secret: str = secret(N_("client_secret"), N_("Shown beside client_id."))
-    user_id: str = option(N_("Profile number"), N_("The number of your profile: it stands in its settings."))
+    user_id: str = option(
+        N_("Profile number"), N_("The number of your profile: it stands in its settings."), shape=DIGITS
+    )
 
 
 CAPABILITIES: Final = Capabilities(

@@ -543,19 +543,42 @@ class Capabilities:
     pull_every: timedelta = timedelta(0)
 
 
-def secret(label: str, help_text: str = "", *, rare: bool = False, **kwargs: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a field's value looks, where that is known for certain: `pattern` (a regular expression) must match the whole of
+    it. `words`: English msgid for who typed something else; it never repeats the value, which may be a secret."""
+
+    pattern: str
+    words: str
+
+
+DIGITS = Shape(r"\d+", N_("Digits only, without spaces and letters."))
+EMAIL = Shape(r"[^@\s]+@[^@\s]+\.[^@\s]+", N_("This is not an e-mail address: it looks like name@example.ru."))
+HOST = Shape(r"[\w.-]+", N_("The name of a server, like mail.example.ru, without https:// and slashes."))
+WEB_ADDRESS = Shape(r"https?://\S+", N_("A whole address, like https://gateway.example/api."))
+
+
+def secret(label: str, help_text: str = "", *, rare: bool = False, shape: Shape | None = None, **kwargs: Any) -> Any:
     """A Config field that is encrypted at rest and never shown again. label/help_text: English msgids.
 
-    `rare`: most owners need not see it; the form folds it away.
+    `rare`: most owners need not see it; the form folds it away. `shape`: what the form refuses before the provider does.
     """
-    facts = {"label": label, "help_text": help_text, "secret": True, "rare": rare}
+    facts = {"label": label, "help_text": help_text, "secret": True, "rare": rare, "shape": shape}
     return field(repr=False, metadata=facts, **kwargs)
 
 
-def option(label: str, help_text: str = "", *, rare: bool = False, lines: int = 1, **kwargs: Any) -> Any:
-    """A plain Config field; the admin form is made from these. `rare` as in secret(); `lines`: how high its box is,
-    where it holds several lines."""
-    facts = {"label": label, "help_text": help_text, "secret": False, "rare": rare, "lines": lines}
+def option(
+    label: str,
+    help_text: str = "",
+    *,
+    rare: bool = False,
+    lines: int = 1,
+    shape: Shape | None = None,
+    **kwargs: Any,
+) -> Any:
+    """A plain Config field; the admin form is made from these. `rare` and `shape` as in secret(); `lines`: how high its
+    box is, where it holds several lines."""
+    facts = {"label": label, "help_text": help_text, "secret": False, "rare": rare, "lines": lines, "shape": shape}
     return field(metadata=facts, **kwargs)
 
 

@@ -27,6 +27,7 @@ from typing import Any, ClassVar, Final
 from cascade.vocabulary import AddressKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
 from channels.providers.base import (
+    DIGITS,
     N_,
     Accepted,
     AccountReport,
@@ -55,7 +56,9 @@ from channels.providers.base import (
 
 @dataclass(frozen=True, slots=True)
 class GreenConfig:
-    id_instance: str = option(N_("Instance number"), N_("idInstance in the console, for example 1101000001."))
+    id_instance: str = option(
+        N_("Instance number"), N_("idInstance in the console, for example 1101000001."), shape=DIGITS
+    )
     api_token: str = secret(N_("Instance token"), N_("apiTokenInstance in the console."))
 
 

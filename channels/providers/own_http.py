@@ -32,6 +32,7 @@ from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass
 from channels.providers import wire
 from channels.providers.base import (
     N_,
+    WEB_ADDRESS,
     Accepted,
     AccountReport,
     Answer,
@@ -59,7 +60,9 @@ STATUSES: Final = "delivered = delivered\nfailed = failed\nexpired = expired"
 
 @dataclass(frozen=True, slots=True)
 class OwnHttpConfig:
-    url: str = option(N_("Address messages are sent to"), N_("For example https://gateway.example/api/send"))
+    url: str = option(
+        N_("Address messages are sent to"), N_("For example https://gateway.example/api/send"), shape=WEB_ADDRESS
+    )
     body: str = option(
         N_("What is sent (JSON)"),
         N_(
@@ -123,11 +126,13 @@ class OwnHttpConfig:
         N_("Address statuses are asked for at"),
         N_("With {id} or {ref}: https://gateway.example/api/status/{id}. Empty: they cannot be asked for."),
         default="",
+        shape=WEB_ADDRESS,
     )
     check_url: str = option(
         N_("Address that shows whether the key is good"),
         N_("Answers 200 without sending anything. Empty: only whether the server is there is checked."),
         default="",
+        shape=WEB_ADDRESS,
     )
     method: str = option(N_("Method"), N_("POST or PUT."), default="POST", rare=True)
     knows_repeats: bool = option(

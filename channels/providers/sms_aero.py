@@ -25,6 +25,7 @@ from typing import Any, ClassVar, Final
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
 from channels.providers.base import (
+    EMAIL,
     N_,
     Accepted,
     Answer,
@@ -46,7 +47,7 @@ from channels.providers.sms_aero_wire import SmsAeroAccount, as_number, record_o
 
 @dataclass(frozen=True, slots=True)
 class SmsAeroConfig:
-    email: str = option(N_("E-mail of the account"), N_("The one you log in to the cabinet with."))
+    email: str = option(N_("E-mail of the account"), N_("The one you log in to the cabinet with."), shape=EMAIL)
     api_key: str = secret(
         N_("API key"), N_("Cabinet: settings, API key (smsaero.ru/cabinet/settings/apikey). Not the password.")
     )

@@ -33,6 +33,8 @@ from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass
 from channels.letters import Fate, Letter, read_letter
 from channels.providers import wire
 from channels.providers.base import (
+    EMAIL,
+    HOST,
     LETTER,
     N_,
     Accepted,
@@ -60,8 +62,8 @@ from channels.providers.base import (
 
 @dataclass(frozen=True, slots=True)
 class SmtpConfig:
-    host: str = option(N_("Server"), N_("For example smtp.example.ru"))
-    sender: str = option(N_("Sender's e-mail"), N_("People see it and answer to it."))
+    host: str = option(N_("Server"), N_("For example smtp.example.ru"), shape=HOST)
+    sender: str = option(N_("Sender's e-mail"), N_("People see it and answer to it."), shape=EMAIL)
     sender_name: str = option(N_("Sender's name"), default="")
     port: int = option(N_("Port"), N_("587 with STARTTLS, 465 with TLS."), default=587)
     username: str = option(N_("Login"), default="")
@@ -70,9 +72,13 @@ class SmtpConfig:
     )
     use_tls: bool = option(N_("STARTTLS (port 587)"), default=True)
     use_ssl: bool = option(N_("TLS from the first byte (port 465)"), default=False)
-    reply_to: str = option(N_("Answers go to"), N_("Empty: to the sender."), default="", rare=True)
+    reply_to: str = option(N_("Answers go to"), N_("Empty: to the sender."), default="", rare=True, shape=EMAIL)
     unsubscribe_mailto: str = option(
-        N_("Address for unsubscribing by e-mail"), N_("Somebody must read it. May be empty."), default="", rare=True
+        N_("Address for unsubscribing by e-mail"),
+        N_("Somebody must read it. May be empty."),
+        default="",
+        rare=True,
+        shape=EMAIL,
     )
     bounce_host: str = option(
         N_("Mailbox to read: IMAP server"),
@@ -82,6 +88,7 @@ class SmtpConfig:
         ),
         default="",
         rare=True,
+        shape=HOST,
     )
     bounce_port: int = option(N_("Mailbox to read: port"), N_("993 with TLS; 143 without."), default=993, rare=True)
     bounce_ssl: bool = option(N_("Mailbox to read: TLS"), default=True, rare=True)
@@ -98,6 +105,7 @@ class SmtpConfig:
         ),
         default="",
         rare=True,
+        shape=EMAIL,
     )
 
 

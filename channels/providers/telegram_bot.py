@@ -44,14 +44,19 @@ from channels.providers.base import (
     Pulled,
     SendResult,
     SentMessage,
+    Shape,
     option,
     secret,
+)
+
+_TOKEN = Shape(
+    r"\d+:[\w-]{20,}", N_("A bot's token is digits, a colon and letters: 123456789:AA… Copy all of it from @BotFather.")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TelegramBotConfig:
-    token: str = secret(N_("Bot token"), N_("@BotFather gives it when the bot is made: 123456789:AA..."))
+    token: str = secret(N_("Bot token"), N_("@BotFather gives it when the bot is made: 123456789:AA..."), shape=_TOKEN)
     link_previews: bool = option(N_("Show previews of links"), default=False, rare=True)
 
 

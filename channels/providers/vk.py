@@ -35,6 +35,7 @@ from typing import Any, ClassVar, Final
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
 from channels.providers.base import (
+    DIGITS,
     N_,
     Accepted,
     AccountReport,
@@ -71,6 +72,7 @@ class VkConfig:
     group_id: str = option(
         N_("Number of the community"),
         N_("Digits only. It is shown beside the confirmation string of the Callback API."),
+        shape=DIGITS,
     )
     secret_key: str = secret(
         N_("Secret key of the Callback API"),

@@ -40,6 +40,7 @@ from typing import Any, ClassVar, Final
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
 from channels.providers.base import (
+    DIGITS,
     N_,
     Accepted,
     AccountReport,
@@ -69,9 +70,13 @@ from channels.providers.base import (
 
 @dataclass(frozen=True, slots=True)
 class WhatsAppCloudConfig:
-    phone_number_id: str = option(N_("Phone number ID"), N_("Meta for Developers: your app, WhatsApp, API Setup."))
+    phone_number_id: str = option(
+        N_("Phone number ID"), N_("Meta for Developers: your app, WhatsApp, API Setup."), shape=DIGITS
+    )
     business_account_id: str = option(
-        N_("WhatsApp Business account ID"), N_("On the same page, under the number. The approved templates live there.")
+        N_("WhatsApp Business account ID"),
+        N_("On the same page, under the number. The approved templates live there."),
+        shape=DIGITS,
     )
     token: str = secret(
         N_("Access token"), N_("A permanent token of a system user, not the one of 24 hours from the page of the app.")

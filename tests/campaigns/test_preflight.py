@@ -7,6 +7,9 @@ from datetime import time, timedelta
 from decimal import Decimal
 
 import pytest
+from bs4 import BeautifulSoup
+from django.test import Client
+from django.urls import reverse
 from django.utils.timezone import now
 from django.utils.translation import override
 
@@ -202,3 +205,20 @@ def test_a_broken_text_does_not_break_the_page(draft: Campaign) -> None:
     assert not result.ready
     assert result.people == 10
     assert result.texts == []
+
+
+@pytest.mark.parametrize(("purpose", "warned"), [("marketing", True), ("service", False)])
+def test_advertising_where_the_law_is_against_it_is_warned_about_before_the_launch(
+    draft: Campaign, purpose: str, warned: bool, admin_client: Client
+) -> None:
+    Campaign.objects.filter(pk=draft.pk).update(purpose=purpose)
+    page = admin_client.get(
+        reverse("admin:campaigns_campaign_preflight", args=[draft.pk]), headers={"accept-language": "en"}
+    )
+    soup = BeautifulSoup(page.content, "html.parser")
+    words = "platforms with restricted access"
+    assert (words in soup.select_one("#launch").get_text()) is warned  # type: ignore[union-attr]
+    assert (
+        f"WhatsApp: The antimonopoly service sees an offence in advertising on {words}" in soup.get_text()
+    ) is warned
+    assert "document of its own" in soup.select_one("details").get_text()  # type: ignore[union-attr]

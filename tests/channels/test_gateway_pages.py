@@ -1,5 +1,7 @@
 """The pages of real providers: every form renders from its Config, and where receipts go is said truly."""
 
+import re
+
 import pytest
 from bs4 import BeautifulSoup
 from django.urls import reverse
@@ -34,3 +36,44 @@ def test_a_message_names_its_address_only_where_it_can_be_reached(admin_client, 
     assert "canary-key" not in page
     assert channel.callback_secret not in page, "there is nothing to paste"
     assert bool(adapter_for(channel).callback_url) is base.startswith("https")
+
+
+def refused(client, slug, name, value):
+    """What the add page says about one field."""
+    answer = client.post(
+        f"{reverse('admin:channels_channel_add')}?provider={slug}",
+        {PREFIX + name: value},
+        headers={"accept-language": "en"},
+    )
+    assert answer.status_code == 200
+    return " ".join(answer.context["adminform"].form.errors.get(PREFIX + name, []))
+
+
+@pytest.mark.parametrize(
+    ("slug", "name", "good", "bad", "words"),
+    [
+        ("telegram_bot", "token", "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw", "@salon_bot", "digits, a colon"),
+        ("green_api_max", "id_instance", " 3100000001 ", "instance 3100", "Digits only"),
+        ("vk", "group_id", "123", "club123", "Digits only"),
+        ("sms_aero", "email", "a@shop.example", "a@shop", "not an e-mail"),
+        ("smtp", "host", "smtp.почта.рф", "https://smtp.shop.example/", "name of a server"),
+        ("smtp", "sender", "hello@shop.example", "hello", "not an e-mail"),
+        ("own_http", "url", "https://gateway.example/api", "my.gateway/send", "whole address"),
+    ],
+)
+def test_a_value_that_cannot_be_right_is_refused_in_words_before_the_provider_is_asked(
+    admin_client, slug, name, good, bad, words
+):
+    said = refused(admin_client, slug, name, bad)
+    assert words in said
+    assert bad not in said
+    assert words not in refused(admin_client, slug, name, good)
+
+
+def test_what_a_field_may_be_is_well_formed_and_allows_its_own_default():
+    shaped = [(slug, one) for slug in slugs() for one in config_fields(slug) if one.metadata.get("shape")]
+    assert len(shaped) >= 10
+    for slug, one in shaped:
+        pattern = re.compile(one.metadata["shape"].pattern)
+        if isinstance(one.default, str) and one.default:
+            assert pattern.fullmatch(one.default), (slug, one.name)
