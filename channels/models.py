@@ -206,9 +206,9 @@ class ChannelSetup(models.Model):
     tested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
-    test_typed = models.CharField(max_length=200, blank=True, editable=False)
+    test_typed = models.CharField(max_length=1000, blank=True, editable=False)
     test_ref = models.CharField(max_length=40, blank=True, editable=False)
-    test_address = models.CharField(max_length=200, blank=True, editable=False)
+    test_address = models.CharField(max_length=1000, blank=True, editable=False)
     test_ident = models.CharField(max_length=200, blank=True, editable=False)
     #: What the provider has said about it: a Milestone, or FAILED.
     heard_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -166,7 +166,8 @@ class ContactAddress(models.Model):
     #: The channel (sending account) the address belongs to. An id and not a foreign key: contacts stand
     #: below channels and do not know them.
     channel_id = models.BigIntegerField(_("channel"), db_index=True)
-    value = models.CharField(_("address"), max_length=200)
+    #: A browser's push subscription is the longest: its address and two keys.
+    value = models.CharField(_("address"), max_length=1000)
     #: The phone this address was found for, "" where the person brought it themselves: with another phone on the card
     #: it is somebody else's.
     found_for = models.CharField(max_length=16, blank=True, default="", editable=False)

@@ -229,7 +229,8 @@ class Attempt(models.Model):
         related_name="+",
         db_index=False,
     )
-    address = models.CharField(_("address"), max_length=200)
+    #: As long as contacts.ContactAddress.value.
+    address = models.CharField(_("address"), max_length=1000)
     state = models.CharField(_("state"), max_length=8, choices=AttemptState.choices, default=AttemptState.CALLING)
     #: Our reference, sent wherever the wire has a field for it; also the secret of tracked links.
     client_ref = models.CharField(max_length=22)

@@ -14,14 +14,16 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from unfold.decorators import display
 
+from cascade.vocabulary import AddressKind
 from channels import legal
 from channels.admin import choose, guide
 from channels.admin.form import PREFIX, ChannelForm, config_fields, form_for, price_help
 from channels.admin.setup import ConnectingAdmin, change_url, checklist
 from channels.admin.words import charged_words, is_known, money, price_words, provider_card
 from channels.models import Channel, ChannelState
+from channels.providers import wire
 from channels.providers.registry import provider_class
-from channels.services import accounts, health, pace, setup
+from channels.services import accounts, health, incoming, pace, setup
 from channels.services.accounts import AccountError
 
 
@@ -226,6 +228,7 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "todo": _(trouble.todo) if trouble else "",
             # Our own words about an account (logged out, asleep) are msgids; a provider's come back as they are.
             "last_error": _(state.last_error) if state and state.last_error else "",
+            "app": _app(channel) if capabilities.address is AddressKind.DEVICE else None,
             "paused_until": pace.paused_until(channel.pk),
             "has_templates": capabilities.templates,
             "templates": channel.approved_texts.exclude(state="gone").count() if capabilities.templates else 0,
@@ -235,6 +238,16 @@ def _panel(channel: Channel) -> dict[str, Any]:
             "price": price_words(channel) if channel.price else "",
             "charged": charged_words(channel.charged_on),
         }
+    }
+
+
+def _app(channel: Channel) -> dict[str, Any]:
+    """What whoever builds the owner's app or site needs to know (docs/channels/app.md)."""
+    return {
+        "url": accounts.app_url(channel),
+        "signing_key": wire.app_signing_key(channel.callback_secret),
+        "in_browser": channel.provider == "web_push",
+        "public": incoming.has_public_address(),
     }
 
 

@@ -140,7 +140,7 @@ class ChannelForm(forms.ModelForm):
         self.account_changed = (
             kept is not None or "base_url" in self.changed_data or self._names_another_account(values)
         )
-        accounts.set_config(channel, values, proxy=kept)
+        accounts.set_config(channel, accounts.completed(found.slug, {**self.stored, **values}), proxy=kept)
         if commit:
             channel.save()
         return channel
@@ -191,7 +191,7 @@ def _form_field(one: dataclasses.Field[Any], hint: Any) -> forms.Field:
 class TestMessageForm(forms.Form):
     """“Send a test to me.”"""
 
-    address = forms.CharField(label=gettext_lazy("Recipient"), max_length=200, widget=UnfoldAdminTextInputWidget())
+    address = forms.CharField(label=gettext_lazy("Recipient"), max_length=1000, widget=UnfoldAdminTextInputWidget())
     text = forms.CharField(
         label=gettext_lazy("Text"),
         max_length=1000,
@@ -203,7 +203,9 @@ ADDRESS_HELP = {
     AddressKind.PHONE: gettext_noop("Your phone, in any spelling."),
     AddressKind.EMAIL: gettext_noop("Your e-mail address."),
     AddressKind.CHAT_ID: gettext_noop("The number of your chat with this account. Write to the bot first."),
-    AddressKind.DEVICE: gettext_noop("The token of your device."),
+    AddressKind.DEVICE: gettext_noop(
+        "Your phone, if your device is registered on your card here; or the token of the device."
+    ),
     AddressKind.PERSON: gettext_noop("A colleague's name."),
 }
 

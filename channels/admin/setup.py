@@ -84,6 +84,9 @@ _MOVED = gettext_noop("The address of this installation has changed since then: 
 _CHECK_FIRST = gettext_noop("Asks the provider whether it knows this account. Nothing is sent to anybody.")
 _TEST_WHY = gettext_noop("A real message to yourself shows what your clients will see.")
 _WRITE_FIRST = gettext_noop("Write to this account from your own phone first: then it knows where to answer.")
+_SUBSCRIBE_FIRST = gettext_noop(
+    "Register your own device first: in the app, or by the link to subscribe in a message to yourself through another channel."
+)
 _WAIT = gettext_noop("Waiting for the provider's word about your message. This page looks by itself.")
 _WAIT_ANSWER = gettext_noop(
     "Messages of this kind bring no receipt of delivery. Press the button under the test message or answer it: that comes "
@@ -226,6 +229,8 @@ def _before_test(channel: Channel, capabilities: Capabilities) -> list[str]:
         words.append(_("It costs %(price)s.") % {"price": price_words(channel)})
     if capabilities.address is AddressKind.CHAT_ID:
         words.append(_(_WRITE_FIRST))
+    if capabilities.address is AddressKind.DEVICE:
+        words.append(_(_SUBSCRIBE_FIRST))
     return words
 
 

@@ -78,6 +78,8 @@ class OutgoingMessage:
     ttl: timedelta | None = None
     #: RFC 8058 one-click address; only set for marketing e-mail.
     unsubscribe_url: str = ""
+    #: When it was written down, on the database's clock: for wires that want an absolute moment.
+    at: datetime | None = None
     #: The ref of the first try of this step, where this message repeats one whose outcome is unknown.
     repeats: str = ""
     #: The approved text that `text` is, where the channel takes no other (Capabilities.templates).
@@ -607,6 +609,9 @@ class Provider(ABC):
         #: Where this account's receipts come in, for wires that are told it with every message; "" while this
         #: installation has no public https address. Set once by channels.services.accounts.
         self.callback_url = ""
+        #: Where the owner's app or site registers devices and reports receipts (AddressKind.DEVICE); ends with a slash.
+        #: Set once by channels.services.accounts.
+        self.app_url = ""
         #: The access token that calls carry where capabilities.token; put here by channels.services.tokens before
         #: anything is built.
         self.token = ""
@@ -615,6 +620,11 @@ class Provider(ABC):
         self.callback_group = ""
         #: What such a callback calls this account (StatusReport.account, Inbound.account).
         self.account_name = ""
+
+    @classmethod
+    def completed(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Config values with what we make for the owner where it is missing (a pair of keys). Asked when they save."""
+        return dict(values)
 
     def problem(self) -> str:
         """English msgid: why an account with this config cannot work, whatever the provider says; "" when nothing
@@ -713,6 +723,11 @@ class Provider(ABC):
         raise NotImplementedError(f"{self.slug} knows no approved texts")
 
     # --- the account and its addresses
+
+    def device_address(self, told: Mapping[str, Any]) -> str:
+        """The address of a device that an app or a browser registers (AddressKind.DEVICE). Raises ValueError for one
+        that nothing could be sent to."""
+        raise ValueError(f"{self.slug} has no devices")
 
     def build_check(self, addresses: Sequence[str]) -> list[Call]:
         """Registration questions; only where capabilities.check."""

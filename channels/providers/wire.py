@@ -329,6 +329,17 @@ def _message_key(secret: str, ref: str) -> str:
     return hmac.new(secret.encode(), ref.encode(), "sha256").hexdigest()[:32]
 
 
+def app_key(secret: str) -> str:
+    """What names an account to the owner's app or site: it stands in pages anybody may read, so it is made from the
+    account's secret and does not tell it. "" for an account without one."""
+    return hmac.new(secret.encode(), b"app", "sha256").hexdigest()[:24] if secret else ""
+
+
+def app_signing_key(secret: str) -> str:
+    """What the owner's server signs registrations of devices with (docs/channels/app.md); changes with the secret."""
+    return hmac.new(secret.encode(), b"app signature", "sha256").hexdigest() if secret else ""
+
+
 # ---------------------------------------------------------------- the account, in words
 
 

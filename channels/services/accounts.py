@@ -25,6 +25,7 @@ from django.utils.translation import gettext_noop
 from channels.models import Channel, ChannelState
 from channels.providers.base import Capabilities, Provider
 from channels.providers.registry import provider_class
+from channels.providers.wire import app_key
 
 
 class AccountError(Exception):
@@ -94,6 +95,7 @@ def create_channel(provider: str, name: str, config: Mapping[str, Any], **fields
     Raises AccountError for an unknown provider or incomplete settings.
     """
     proxy = fields.pop("proxy", "")
+    config = completed(provider, config)
     channel = Channel(provider=provider, name=name, **fields)
     adapter = build_adapter(provider, config)
     channel.kind = adapter.kind.value
@@ -137,6 +139,7 @@ def adapter_for(channel: Channel) -> Provider:
     if channel.pk is not None:
         address = callback_url(channel)
         built.callback_url = address if address.startswith("https://") else ""
+        built.app_url = app_url(channel)
         _adapters[channel.pk] = (key, built)
     return built
 
@@ -148,6 +151,14 @@ def callback_url(channel: Channel) -> str:
     """
     try:
         return f"{settings.PUBLIC_BASE_URL}{reverse('public:callback', args=[channel.pk, channel.callback_secret])}"
+    except NoReverseMatch:
+        return ""
+
+
+def app_url(channel: Channel) -> str:
+    """Where this account's app or site registers devices and reports receipts. Not a secret, and not to be guessed."""
+    try:
+        return f"{settings.PUBLIC_BASE_URL}{reverse('public:app', args=[channel.pk, app_key(channel.callback_secret)])}"
     except NoReverseMatch:
         return ""
 
@@ -174,6 +185,14 @@ def build_adapter(slug: str, values: Mapping[str, Any], *, base_url: str = "", c
     except KeyError:
         raise AccountError(_NO_PROVIDER, provider=slug) from None
     return found(make_config(found.Config, values), base_url=base_url, callback_secret=callback_secret)
+
+
+def completed(slug: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with what is made for the owner (a pair of keys). Raises AccountError for an unknown provider."""
+    try:
+        return provider_class(slug).completed(values)
+    except KeyError:
+        raise AccountError(_NO_PROVIDER, provider=slug) from None
 
 
 def make_config(config: type, values: Mapping[str, Any]) -> Any:

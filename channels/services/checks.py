@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -38,6 +39,7 @@ from channels.services import accounts, health, incoming, pace, tokens
 from channels.services.accounts import AccountError
 from channels.transport import Seam, redact
 from contacts import phones, reasons
+from contacts.models import ContactAddress
 from templates_app.html import to_html
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,9 @@ _NOT_FOUND_OUT = gettext_noop(
     "The provider did not say whose phone this is (%(detail)s). Nothing was sent. Try again in a few minutes."
 )
 _NO_SUCH_NUMBERS = gettext_noop("This channel does not take numbers of this country. Nothing was sent.")
+_NO_DEVICE = gettext_noop(
+    "Nobody with this phone has registered a device here yet. Open the link to subscribe (or the app) on your device first."
+)
 _BUSY = gettext_noop("This channel is sending at its full rate now. Try again in %(seconds)s s.")
 _BAD_PHONE = gettext_noop("This phone cannot be used: %(reason)s")
 _BAD_EMAIL = gettext_noop("This is not an e-mail address.")
@@ -224,6 +229,10 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
     checked = check_address(adapter.capabilities.address, address)
     if isinstance(checked, Verdict):
         return checked
+    if adapter.capabilities.address is AddressKind.DEVICE:
+        checked = _device_of(channel, checked)
+        if isinstance(checked, Verdict):
+            return checked
     if adapter.capabilities.resolves:
         found = _find_address(adapter, checked, proxy)
         if isinstance(found, Verdict):
@@ -241,8 +250,10 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
         subject=subject if capabilities.has_subject else "",
         html=to_html(text) if checked and capabilities.address is AddressKind.EMAIL else "",
         buttons=(Button(button, payload="test"),) if button and capabilities.buttons else (),
-        ttl=capabilities.ttl.minimum if capabilities.ttl else None,
         code="1234" if capabilities.codes_only else "",
+        # Long enough for a phone that is just being taken out of a pocket.
+        ttl=capabilities.ttl.snap(timedelta(minutes=10)) if capabilities.ttl else None,
+        at=now(),
     )
     (call,) = adapter.build_send([message])
     (answer,) = ask([call], proxy)
@@ -276,6 +287,15 @@ def ask_about(channel: Channel, sent: SentMessage) -> list[StatusReport]:
     return [
         one for call, answer in zip(calls, ask(calls, proxy), strict=True) for one in adapter.read_poll(call, answer)
     ]
+
+
+def _device_of(channel: Channel, address: str) -> str | Verdict:
+    """The newest device of the person with this phone; what is no phone is a device's address itself."""
+    phone = phones.normalise(address)
+    if isinstance(phone, phones.Rejected):
+        return address
+    held = ContactAddress.objects.filter(channel_id=channel.pk, contact__phone=phone.e164).order_by("-created_at")
+    return held.values_list("value", flat=True).first() or Verdict(False, _NO_DEVICE)
 
 
 def _find_address(adapter: Provider, phone: str, proxy: str) -> str | Verdict:

@@ -90,7 +90,8 @@ def steps(channel: Channel) -> list[Step]:
     pulled = incoming.is_pulled(channel, capabilities)
     if pulled:
         found.append(_pulled(channel))
-    elif has_callbacks(capabilities):
+    elif has_callbacks(capabilities) and capabilities.address is not AddressKind.DEVICE:
+        # An app or a site of the owner's is no provider that could be told an address.
         found.append(_receipts(capabilities, facts, state))
     if capabilities.address is not AddressKind.PERSON:
         found.append(Step(Key.TESTED, Mark.DONE if facts.tested_at else Mark.TODO, facts.tested_at))

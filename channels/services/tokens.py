@@ -40,7 +40,7 @@ LAST_GASP = timedelta(seconds=20)
 DROP_EVERY = timedelta(minutes=1)
 #: No provider's figure is believed beyond this.
 LONGEST = timedelta(days=7)
-#: How long one "no" answers for everybody in this process who waited for the same question.
+#: How long one "no" answers for all messages of this process that waited for the same question.
 REFUSED_FOR = 1.0
 #: How soon a token that another worker is asking for is looked for again.
 LOOK_SECONDS = 0.1
@@ -98,10 +98,15 @@ async def renew(
 
 
 def ready_now(channel_id: int, provider: Provider, ask: Callable[[Call], Answer]) -> Failed | None:
-    """renew() for code that waits for its answers. Why there is no token; None where there is one or none is needed."""
+    """renew() for code that waits for its answers. Why there is no token; None where there is one or none is needed.
+
+    Who asks here wants to know how it is now (a check, a probe), so a "no" of a moment ago is asked again.
+    """
     if not provider.capabilities.token:
         return None
     held: Held | Turn | None = known(channel_id, provider)
+    if isinstance(held, Held) and held.failed is not None:
+        held = None
     while not isinstance(held, Held):
         held = take(channel_id, provider)
         if held is None:
@@ -161,13 +166,16 @@ def settle(channel_id: int, provider: Provider, turn: Turn, found: Token | Faile
 def drop(channel_id: int, provider: Provider, value: str) -> bool:
     """The provider refused `value`: throw it away. True: there is another one to be had, by known() and renew().
 
-    False within DROP_EVERY of the last time: a token that is refused as soon as it is new is trouble of the account.
+    False within DROP_EVERY of the last time: a token that is refused as soon as it is new, or that nobody could get, is
+    trouble of the account.
     """
     with transaction.atomic():
         ChannelToken.objects.get_or_create(channel_id=channel_id)
         row, now = _lock(channel_id)
-        if _open(row.token_encrypted, provider) == value:
-            if row.dropped_at is not None and row.dropped_at > now - DROP_EVERY:
+        kept = _open(row.token_encrypted, provider)
+        if kept in {"", value}:
+            somebody_asks = not kept and row.asked_until is not None and row.asked_until > now
+            if row.dropped_at is not None and row.dropped_at > now - DROP_EVERY and not somebody_asks:
                 return False
             ChannelToken.objects.filter(pk=channel_id).update(token_encrypted="", dropped_at=now)
     _held.pop(channel_id, None)

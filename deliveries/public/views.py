@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from csp.constants import SELF
 from csp.decorators import csp_update
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -39,7 +40,8 @@ class _Door:
 _doors: dict[int, _Door] = {}
 
 
-def _door(channel_id: int) -> _Door | None:
+def door_of(channel_id: int) -> _Door | None:
+    """The adapter and the secret of a channel, as this process last saw them; None for one that cannot be used."""
     known = _doors.get(channel_id)
     if known is not None and time.monotonic() - known.seen < _REMEMBER:
         return known
@@ -55,17 +57,17 @@ def _door(channel_id: int) -> _Door | None:
     return door
 
 
-def _body(request: HttpRequest) -> bytes | None:
-    """The body of a callback; None for one that is too large (W3).
+def body_of(request: HttpRequest, most: int = MAX_CALLBACK) -> bytes | None:
+    """The body of a callback; None for one that is larger than `most` bytes (W3).
 
     Django reads as many bytes as Content-Length names: of a request sent in chunks, which names none, it would see
     an empty body, and a receipt would be lost. The server knows where the chunks end.
     """
     length = request.META.get("CONTENT_LENGTH") or ""
     if not length and "chunked" in request.headers.get("Transfer-Encoding", "").lower():
-        body: bytes = request.META["wsgi.input"].read(MAX_CALLBACK + 1)
-        return body if len(body) <= MAX_CALLBACK else None
-    if length and (not length.isdigit() or int(length) > MAX_CALLBACK):
+        body: bytes = request.META["wsgi.input"].read(most + 1)
+        return body if len(body) <= most else None
+    if length and (not length.isdigit() or int(length) > most):
         return None
     return request.body
 
@@ -74,10 +76,10 @@ def _body(request: HttpRequest) -> bytes | None:
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, channel_id: int, secret: str) -> HttpResponse:
     """A provider tells us something: verify, store, answer. What it means is found out later, in batches."""
-    door = _door(channel_id)
+    door = door_of(channel_id)
     if door is None or not hmac.compare_digest(secret.encode(), door.secret.encode()):
         return HttpResponse(status=404)
-    body = _body(request)
+    body = body_of(request)
     if body is None:
         return HttpResponse(status=413)
     asked = CallbackRequest(
@@ -108,9 +110,17 @@ def link(request: HttpRequest, ref: str) -> HttpResponse:
     way = clicks.follow(ref, request.headers.get("User-Agent", ""), counts=request.method == "GET")
     if way is None:
         return render(request, "deliveries/gone.html", status=404)
+    target = _with_message(way.target, ref)
     if way.confirm:
-        return render(request, "deliveries/opening.html", {"target": way.target})
-    return HttpResponseRedirect(way.target)
+        return render(request, "deliveries/opening.html", {"target": target})
+    return HttpResponseRedirect(target)
+
+
+def _with_message(target: str, ref: str) -> str:
+    """Our own page to subscribe on (deliveries.public.apps) is told which message brought the person; no other page is."""
+    if not target.startswith(f"{settings.PUBLIC_BASE_URL}/app/"):
+        return target
+    return f"{target}{'&' if '?' in target else '?'}m={ref}"
 
 
 @never_cache

@@ -11,35 +11,27 @@ from pathlib import Path
 
 import pytest
 
-from channels.providers.base import Capabilities
+from channels import table
 from channels.providers.registry import provider_class, slugs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-HEADER = "| learns | message life | takes back | asks who is there | balance | sent / asked at once | charged on |"
-
-
-def row(facts: Capabilities) -> str:
-    """What a page's capability table must hold, word for word."""
-    learns = ", ".join(f"{milestone} ({how})" for milestone, how in facts.reports.items())
-    life = f"{facts.ttl.minimum} to {facts.ttl.maximum}" if facts.ttl else "none"
-    words = {True: "yes", False: "no"}
-    asked = str(facts.poll_batch) if facts.poll_batch else "never"
-    return (
-        f"| {learns} | {life} | {words[facts.recall]} | {words[facts.check]} | {words[facts.balance]} "
-        f"| {facts.send_batch} / {asked} | {facts.charged_on} |"
-    )
 
 
 @pytest.mark.parametrize("slug", slugs())
 def test_every_provider_has_a_page_that_agrees_with_its_capabilities(slug: str) -> None:
     page = (DOCS / "channels" / f"{slug}.md").read_text(encoding="utf-8")
-    assert f"{HEADER}\n|---|---|---|---|---|---|---|\n{row(provider_class(slug).capabilities)}\n" in page
+    assert f"{table.HEADER}\n|---|---|---|---|---|---|---|\n{table.facts(provider_class(slug).capabilities)}\n" in page
     for heading in ("## Для владельца", "## Unverified", "## What an answer means"):
         assert heading in page
     config = provider_class(slug).Config
     for name in config.__dataclass_fields__:
         assert f"`{name}`" in page, f"the page does not say where to find {name}"
+
+
+def test_the_table_of_all_providers_is_the_code_s() -> None:
+    page = (DOCS / "channels.md").read_text(encoding="utf-8")
+    assert table.refresh(page) == page, "run: python -m channels.table docs/channels.md"
 
 
 def blocks() -> dict[str, tuple[str, str]]:
@@ -67,6 +59,7 @@ def test_the_recipe_for_a_new_provider_works_when_followed(tmp_path: Path) -> No
             before = place.read_text(encoding="utf-8")
             assert before.count(line) == 1, f"{path} has no single line {line!r}"
             place.write_text(before.replace(line, f"{line}\n{body.rstrip()}"), encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "channels.table", "docs/channels.md"], cwd=copy, check=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "COV"))}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0"]
     # The fuzzers take their seconds in the real battery; the recipe is judged by everything else.

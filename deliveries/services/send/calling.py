@@ -401,6 +401,7 @@ def _draft(
         repeats=desk.first_refs.get((row.id, address), ""),
         template=template,
         code=code,
+        at=desk.now,
     )
     consent_id = card.consent_id if marketing else None
     asks = capabilities.resolves and address == card.phone

@@ -72,6 +72,8 @@ class Street(Shop):
                 ContactAddress.objects.create(contact=person, channel_id=channel.pk, value=address)
             elif channel.provider == "smtp":
                 address = person.email or ""
+            elif channel.provider in {"fcm", "rustore"}:
+                address = f"device-of-{address}"  # what the person's app will register
             rule = behaviour if isinstance(behaviour, dict) else {"behaviour": behaviour}
             if "times" in rule:
                 tell(self.emulator, "rules", provider=provider, recipient=address, **rule)

@@ -168,7 +168,7 @@ class ProviderContract:
         return make_provider(self.slug, {**self.config, **changes})
 
     def message(self, ref: str = REF, **changes: Any) -> OutgoingMessage:
-        fields: dict[str, Any] = {"ref": ref, "address": self.address, "text": "Ждём вас завтра в 12:00"}
+        fields: dict[str, Any] = {"ref": ref, "address": self.address, "text": "Ждём вас завтра в 12:00", "at": NOW}
         return OutgoingMessage(**{**fields, **changes})
 
     def messages(self, count: int) -> list[OutgoingMessage]:
