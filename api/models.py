@@ -25,6 +25,7 @@ class Scope(models.TextChoices):
     MESSAGES_READ = "messages:read", _("read messages and their stories")
     WEBHOOKS_READ = "webhooks:read", _("read webhooks and their calls")
     WEBHOOKS_WRITE = "webhooks:write", _("change webhooks, send calls again")
+    CODES_USE = "codes:use", _("send and check one-time codes (costs money)")
     MESSAGES_SEND = "messages:send", _("send messages to single contacts (costs money)")
 
 

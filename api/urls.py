@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 
 from api.views.about import Me
 from api.views.campaigns import Campaigns
+from api.views.codes import Codes
 from api.views.contacts import Branches, Contacts, Lists, Suppressions, Tags
 from api.views.content import Chains, Channels, Templates
 from api.views.messages import Messages
@@ -25,6 +26,7 @@ for name, viewset in {
     "templates": Templates,
     "campaigns": Campaigns,
     "messages": Messages,
+    "codes": Codes,
     "webhooks": Webhooks,
 }.items():
     router.register(name, viewset, basename=f"api-{name}")

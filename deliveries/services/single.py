@@ -18,7 +18,7 @@ from deliveries.models import Attempt, AttemptState, Delivery, DeliveryState
 from deliveries.services import reports
 from deliveries.services.launch import create_delivery
 from deliveries.services.plans import shared_plan
-from deliveries.services.stops import stop_delivery
+from deliveries.services.stops import stop_of_delivery
 from templates_app.models import MessageTemplate
 
 _DISABLED = gettext_noop("The channel “%(channel)s” is switched off.")
@@ -75,7 +75,7 @@ def not_ready(chain: Chain) -> list[str]:
 
 def cancel(delivery_id: int) -> bool:
     """The message makes no sense any more. False: it has ended already. What has left cannot be called back by this."""
-    return stop_delivery(delivery_id, Reason.CANCELLED)
+    return stop_of_delivery(delivery_id, Reason.CANCELLED)
 
 
 @transaction.atomic
@@ -94,4 +94,4 @@ def reach_goal(delivery_id: int, at: datetime) -> bool:
     if attempt is not None:
         reports.raise_milestone(attempt.pk, Milestone.GOAL, at)
         return True
-    return delivery.state != DeliveryState.FINAL and stop_delivery(delivery_id, Reason.GOAL)
+    return delivery.state != DeliveryState.FINAL and stop_of_delivery(delivery_id, Reason.GOAL)

@@ -36,11 +36,6 @@ def stop_of_contact(contact_id: int, reason: Reason, purpose: Purpose | None = N
     return _run(_STOP.format(condition=condition, limit=""), parameters)
 
 
-def stop_delivery(delivery_id: int, reason: Reason) -> bool:
-    """Stop one open delivery. False: it was finished, or something had stopped it already."""
-    return bool(_run(_STOP.format(condition="id = %s", limit=""), [str(reason), delivery_id]))
-
-
 def stop_answered(contact_id: int, besides: Sequence[int]) -> int:
     """The person answered in one channel: their other deliveries that have said something end too (R10).
 
