@@ -21,6 +21,9 @@ Unverified, and how we live with it:
 * the limit of a community's key (20 calls a second, third-party): the owner sets the channel's pace. How long 6, 9
   and 29 want to be left alone: a second, a minute, an hour.
 * programs that know no callback buttons: nobody says what they show.
+* Bots Long Poll, for a server nobody can call: the question (`act=a_check`), its `failed` 1, 2 and 3 and the form of
+  `server` are those of many public clients. It is put to VK's own hosts only. For how long VK keeps what was not asked
+  for is unknown. That groups.setLongPollSettings works with a community's key: else the owner switches it on by hand.
 """
 
 from __future__ import annotations
@@ -28,9 +31,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Reason
 from channels.providers import wire
@@ -53,6 +57,7 @@ from channels.providers.base import (
     Inbound,
     OutgoingMessage,
     Provider,
+    Pulled,
     SendResult,
     SentMessage,
     StatusReport,
@@ -76,7 +81,7 @@ class VkConfig:
     )
     secret_key: str = secret(
         N_("Secret key of the Callback API"),
-        N_("Make up a long one and write it here and at VK. Empty: VK is asked who has read; no replies come in."),
+        N_("Make up a long one and write it here and at VK. Not needed where this server asks VK for updates itself."),
         default="",
     )
     confirmation: str = option(
@@ -105,15 +110,9 @@ CAPABILITIES: Final = Capabilities(
     max_text=4000,
     buttons=6,  # rows of an inline keyboard
     default_rate=18.0,
+    pull=True,
     charged_on=ChargedOn.ACCEPTED,
 )
-#: Without a secret key nothing that comes in can be believed.
-_DEAF: Final = replace(
-    CAPABILITIES,
-    reports={Milestone.ACCEPTED: How.ANSWER, Milestone.READ: How.POLL, Milestone.CLICKED: How.LINK},
-    buttons=0,
-)
-
 #: Events that tell how far a message got -> milestone.
 MILESTONES: Final[dict[str, Milestone]] = {"message_read": Milestone.READ}
 
@@ -177,6 +176,18 @@ class _ReadQuestion(HttpCall):
     asked: tuple[SentMessage, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _ServerQuestion(HttpCall):
+    """Where to ask for news; `ts`: from where on, where that is known ("": from now)."""
+
+    ts: str = ""
+
+
+#: `failed` of a question for news. 1 says only that some news are gone, and from where on to ask.
+_OLD_KEY: Final = 2
+_LOST: Final = 3
+
+
 class Vk(Provider):
     slug: ClassVar[str] = "vk"
     kind: ClassVar[ChannelKind] = ChannelKind.VK
@@ -191,8 +202,6 @@ class Vk(Provider):
     def __init__(self, config: VkConfig, *, base_url: str = "", callback_secret: str = "") -> None:
         super().__init__(config, base_url=base_url, callback_secret=callback_secret)
         self._secrets = (config.token, config.secret_key, config.confirmation, callback_secret)
-        if not config.secret_key:
-            self.capabilities = _DEAF
 
     def problem(self) -> str:
         if not (self.config.group_id.isascii() and self.config.group_id.isdigit()):
@@ -322,6 +331,73 @@ class Vk(Provider):
         fields = {"event_id": event, "user_id": user, "peer_id": peer, "event_data": shown}
         return [self._ask("messages.sendMessageEventAnswer", (), **fields)]
 
+    def build_pull(self, cursor: str) -> Call | None:
+        """Bots Long Poll: first where to ask, then what is new there."""
+        place = wire.get_dict(wire.parse_json(cursor.encode()))
+        server, key, ts = (wire.scalar(place.get(name)) for name in ("server", "key", "ts"))
+        if not key or not self._is_own(server):
+            form = self._fields(group_id=self.config.group_id)
+            return _ServerQuestion("POST", f"{self.base}/method/groups.getLongPollServer", form=form, ts=ts)
+        query = {"act": "a_check", "key": key, "ts": ts, "wait": "1"}
+        return HttpCall("GET", server, query=query)
+
+    def _is_own(self, server: str) -> bool:
+        """The address belongs to VK, or to the host the owner has put in its place."""
+        parts = urlsplit(server) if server.isascii() and server.isprintable() else urlsplit("")
+        own = parts.scheme == "https" and f".{parts.netloc}".endswith((".vk.com", ".vk.ru"))
+        return own or (bool(self.base) and server.startswith(f"{self.base}/"))
+
+    def read_pull(self, call: Call, answer: Answer) -> Pulled:
+        body = wire.json_object(answer.body) if wire.is_whole(answer) else None
+        if body is None:
+            return Pulled(trouble=self._trouble(answer, {}))
+        if isinstance(call, _ServerQuestion):
+            return self._place(call, answer, body)
+        asked = call.query if isinstance(call, HttpCall) else {}
+        failed, ts = wire.number(body.get("failed")), wire.ident(body.get("ts"))
+        if failed == _OLD_KEY:
+            return Pulled(cursor=json.dumps({"ts": asked.get("ts", "")}), more=True)
+        if failed == _LOST:
+            return Pulled(cursor="", more=True)
+        updates = body.get("updates", [] if failed else None)
+        if not ts or not isinstance(call, HttpCall) or not isinstance(updates, list):
+            return Pulled(trouble=self._trouble(answer, body))
+        place = {"server": call.url, "key": asked.get("key", ""), "ts": ts}
+        requests = tuple(wire.as_callback(update) for update in updates if isinstance(update, dict))
+        moved = ts != asked.get("ts") or bool(requests)
+        return Pulled(requests=requests, cursor=json.dumps(place) if moved else None, more=bool(requests))
+
+    def _place(self, call: _ServerQuestion, answer: Answer, body: dict[str, Any]) -> Pulled:
+        told = wire.get_dict(body, "response")
+        server, key = wire.ident(told.get("server")), wire.ident(told.get("key"))
+        ts = call.ts or wire.ident(told.get("ts"))
+        if not key or not ts or not self._is_own(server):
+            return Pulled(trouble=self._trouble(answer, body))
+        place = json.dumps({"server": server, "key": key, "ts": ts})
+        return Pulled(cursor=place, more=True) if len(place) <= 500 else Pulled(trouble=self._trouble(answer, body))
+
+    def build_pull_setup(self, url: str) -> Call | None:
+        """Switch Long Poll on; whether VK calls an address as well is the owner's setting."""
+        events = dict.fromkeys(("message_new", "message_event", "message_allow", "message_deny", "message_read"), "1")
+        return self._ask(
+            "groups.setLongPollSettings", (), group_id=self.config.group_id, enabled="1", api_version=VERSION, **events
+        )
+
+    def read_pull_setup(self, call: Call, answer: Answer) -> AccountReport:
+        body = wire.json_object(answer.body) or {}
+        if wire.is_whole(answer) and body.get("response") == 1:
+            return AccountReport(
+                ok=True, message=N_("This server now asks VK for replies and button presses every few seconds.")
+            )
+        report = self._trouble(answer, body)
+        if report.failure is not FailureClass.AUTH:
+            return report
+        message = N_(
+            "The key may not change this setting. At VK open Manage, API usage, Long Poll API: switch it on, version 5.199, "
+            "and tick the same events there."
+        )
+        return AccountReport(ok=False, message=message, failure=FailureClass.AUTH)
+
     # --- the account and its addresses
 
     def build_check(self, addresses: Sequence[str]) -> list[Call]:
@@ -372,6 +448,8 @@ class Vk(Provider):
         return AccountReport(ok=True, message=N_("The community “%(name)s” answers."), params={"name": name})
 
     def _trouble(self, answer: Answer, body: dict[str, Any]) -> AccountReport:
+        if answer.no_answer is not None:
+            return wire.unreachable(answer)
         code, words = _error(body) or (None, "")
         failure, _ = ERRORS.get(code, _NOBODY_KNOWS) if code is not None else (wire.by_http_status(answer), None)
         detail = wire.scrub(f"error {code}: {words}" if code is not None else wire.words(answer.body), self._secrets)

@@ -1,7 +1,8 @@
 """VK community messages as the fact sheet of 2026-11-22 (section 7) and the API's schema 5.199 tell it, mounted at /vk.
 
 Always HTTP 200. A random_id that was seen is answered with the first message's id and sends nothing. Nothing is told
-of delivery; reading is told by `message_read` and by `out_read` of a conversation.
+of delivery; reading is told by `message_read` and by `out_read` of a conversation. Events of an account that has no
+callback address wait for Bots Long Poll (/lp).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from emulator.providers.base import Hook, HttpProvider, Reply, as_json, front_re
 from emulator.world import Account, Message, Sending, Wanted, plain
 
 GROUP = 7
+KEY = "long-poll-key"
 #: answer -> (code, words). A balance is nothing VK has: an account "without money" is out of its daily quota.
 REFUSALS = {
     "refused": (18, "User was deleted or banned"),
@@ -34,11 +36,16 @@ class Vk(HttpProvider):
         super().__init__(world)
         self._events = itertools.count(1)
         self._seen: dict[tuple[str, str], Message] = {}
+        self._news: list[dict[str, Any]] = []
 
     def reset(self) -> None:
         self._seen.clear()
+        self._news.clear()
 
     def handle(self, request: Request, path: str) -> None:
+        if path == "/lp":
+            self._long_poll(request)
+            return
         method, fields = path.removeprefix("/method/"), request.fields()
         account = self.world.account(self.name, fields.get("access_token", ""))
         if method == "messages.send":
@@ -57,7 +64,10 @@ class Vk(HttpProvider):
             request.reply_json({"response": self._conversations(fields.get("peer_ids", "").split(","))})
         elif method == "messages.delete":
             self._delete(request, fields)
-        elif method == "messages.sendMessageEventAnswer":
+        elif method == "groups.getLongPollServer":
+            server = f"http://{request.header('Host')}/vk/lp"
+            request.reply_json({"response": {"server": server, "key": KEY, "ts": str(len(self._news))}})
+        elif method == "groups.setLongPollSettings" or method == "messages.sendMessageEventAnswer":
             request.reply_json({"response": 1})
         else:
             _fail(request, 3, "Unknown method passed")
@@ -112,6 +122,16 @@ class Vk(HttpProvider):
         message.recalled = True
         request.reply_json({"response": {number: 1}})
 
+    def _long_poll(self, request: Request) -> None:
+        """Bots Long Poll without waiting: `ts` counts the events."""
+        fields = request.fields()
+        self.world.other(self.name, "lp", request)
+        if fields.get("key") != KEY or fields.get("act") != "a_check":
+            request.reply_json({"failed": 2})
+            return
+        start = int(fields.get("ts") or 0)
+        request.reply_json({"ts": str(len(self._news)), "updates": self._news[start:]})
+
     # --- people
 
     def receipt(self, message: Message, status: str) -> Hook | None:
@@ -136,8 +156,11 @@ class Vk(HttpProvider):
             return self._event(account, "message_deny", about)
         return self._event(account, "message_allow", {**about, "key": ""})
 
-    def _event(self, account: Account, kind: str, about: dict[str, Any]) -> Hook:
+    def _event(self, account: Account, kind: str, about: dict[str, Any]) -> Hook | None:
         event = {"type": kind, "group_id": GROUP, "event_id": f"e{next(self._events)}", "v": "5.199", "object": about}
+        if not account.callback_url:
+            self._news.append(event)
+            return None
         return json_hook({**event, "secret": account.callback_secret})
 
 

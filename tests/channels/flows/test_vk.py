@@ -97,6 +97,20 @@ def test_vk_asks_who_has_read_where_nothing_is_told(processes: Processes, street
     assert Delivery.objects.filter(outcome="reached").count() == 2
 
 
+def test_vk_is_asked_for_what_people_do_where_it_cannot_call(processes: Processes, street: Street) -> None:
+    vk = community(street, incoming="pull")
+    assert checks.connect_receipts(vk).ok
+    people = street.cast(vk, ["reply", "button", "block", "read"])
+    chain = street.last_resort(vk, street.sms(), expect="read", wait=timedelta(minutes=5))
+    MessageTemplate.objects.create(name="Привет", text="{name}, ждём", button="Приду")
+    street.campaign(chain, people)
+    run_until(processes, lambda: Delivery.objects.filter(outcome="reached").count() == 3)
+    run_until(processes, lambda: Reachability.objects.filter(state="blocked", source="callback").exists())
+    assert InboundMessage.objects.filter(text="Спасибо, приду!").exists()
+    assert "messages.sendMessageEventAnswer" in ops(street, "vk")
+    assert not Receipt.objects.filter(state__in=["quarantined", "parked"]).exists()
+
+
 def test_vk_believes_nobody_without_the_secret_and_answers_its_confirmation(
     processes: Processes, street: Street
 ) -> None:

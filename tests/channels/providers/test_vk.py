@@ -6,8 +6,7 @@ from dataclasses import replace
 import pytest
 
 from cascade.vocabulary import FailureClass as Fail
-from cascade.vocabulary import Milestone
-from channels.providers.base import Answer, Button, CallbackRequest, How, SentMessage
+from channels.providers.base import Answer, Button, CallbackRequest, SentMessage
 from channels.providers.vk import random_id
 from tests.channels.providers.contract import REF, ProviderContract
 from tests.channels.providers.test_documented import refusal, said
@@ -113,11 +112,57 @@ def test_a_conversation_is_asked_for_once_and_answers_for_all_its_messages() -> 
     assert [report.ref for report in provider.read_poll(call, answer)] == refs[:2]
 
 
-def test_without_a_secret_key_reading_is_asked_for_and_nothing_comes_in() -> None:
-    facts = contract.provider(secret_key="", confirmation="").capabilities
-    assert facts.reports[Milestone.READ] is How.POLL
-    assert Milestone.REPLIED not in facts.reports
-    assert facts.buttons == 0
+PLACE = {"server": "https://lp.vk.com/wh7", "key": "k1", "ts": "5"}
+
+
+def test_news_are_asked_for_where_vk_says_and_from_where_we_were() -> None:
+    provider = contract.provider()
+    first = provider.build_pull("")
+    assert first.url.endswith("/groups.getLongPollServer")
+    placed = provider.read_pull(first, said(json.dumps({"response": PLACE})))
+    assert (json.loads(placed.cursor), placed.more) == (PLACE, True)
+    question = provider.build_pull(placed.cursor)
+    assert question.url == "https://lp.vk.com/wh7"
+    assert question.query == {"act": "a_check", "key": "k1", "ts": "5", "wait": "1"}
+    denied = {"type": "message_deny", "group_id": 7, "event_id": "e1", "object": {"user_id": 5}}
+    news = provider.read_pull(question, said(json.dumps({"ts": "6", "updates": [denied]})))
+    assert json.loads(news.cursor) == {**PLACE, "ts": "6"}
+    assert [provider.read_callback(one)[0].address for one in news.requests] == ["5"]
+    nothing = provider.read_pull(question, said(json.dumps({"ts": "5", "updates": []})))
+    assert (nothing.requests, nothing.cursor, nothing.more) == ((), None, False)
+
+
+@pytest.mark.parametrize(
+    ("failed", "cursor"),
+    [
+        ({"failed": 1, "ts": 9}, {**PLACE, "ts": "9"}),  # some news are gone
+        ({"failed": 2}, {"ts": "5"}),  # an old key: a new one, from the same place
+        ({"failed": 3}, None),  # all is lost: from now on
+    ],
+)
+def test_a_place_that_is_no_longer_good_is_asked_for_anew(
+    failed: dict[str, int], cursor: dict[str, str] | None
+) -> None:
+    provider = contract.provider()
+    told = provider.read_pull(provider.build_pull(json.dumps(PLACE)), said(json.dumps(failed)))
+    assert told.trouble is None
+    assert (json.loads(told.cursor) if told.cursor else None) == cursor
+    again = provider.build_pull(told.cursor)
+    assert again.url.endswith("getLongPollServer") is (failed["failed"] != 1)
+    if failed["failed"] == 2:
+        kept = provider.read_pull(again, said(json.dumps({"response": {**PLACE, "key": "k2", "ts": "99"}})))
+        assert json.loads(kept.cursor) == {**PLACE, "key": "k2"}
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["http://lp.vk.com/x", "https://evil.example/x", "https://lp.vk.com.evil.example/x", "https://evilvk.com/", ""],
+)
+def test_news_are_asked_of_vk_alone(server: str) -> None:
+    provider = contract.provider()
+    told = said(json.dumps({"response": {**PLACE, "server": server}}))
+    assert provider.read_pull(provider.build_pull(""), told).trouble is not None
+    assert provider.build_pull(json.dumps({**PLACE, "server": server})).url.endswith("getLongPollServer")
 
 
 @pytest.mark.parametrize(
