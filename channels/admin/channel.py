@@ -143,7 +143,8 @@ class ChannelAdmin(ConnectingAdmin):
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
             "card": choose.card_of(slug),
-            **_guide(slug, opened=True),
+            # A form sent back with a mistake must not stand below it.
+            **_guide(slug, opened=request.method == "GET"),
         }
         return super().add_view(request, form_url, {**extra, **(extra_context or {})})
 

@@ -154,6 +154,7 @@ def card_of(slug: str) -> dict[str, Any]:
         "channel_kind": found.kind,
         "reach": reach,
         "unofficial": found.unofficial,
+        "codes_only": found.capabilities.codes_only,
         "price": price,
         "traits": _traits(found),
         "words": " ".join(searched).casefold(),

@@ -202,7 +202,10 @@ class TestMessageForm(forms.Form):
 ADDRESS_HELP = {
     AddressKind.PHONE: gettext_noop("Your phone, in any spelling."),
     AddressKind.EMAIL: gettext_noop("Your e-mail address."),
-    AddressKind.CHAT_ID: gettext_noop("The number of your chat with this account. Write to the bot first."),
+    AddressKind.CHAT_ID: gettext_noop(
+        "The number of your chat with this account. Write to it from your phone, wait a few seconds and open this page "
+        "again: the number of who wrote last stands here."
+    ),
     AddressKind.DEVICE: gettext_noop(
         "Your phone, if your device is registered on your card here; or the token of the device."
     ),

@@ -100,6 +100,7 @@ class Operator(Provider):
     slug: ClassVar[str] = "operator"
     kind: ClassVar[ChannelKind] = ChannelKind.OPERATOR
     title: ClassVar[str] = N_("Operator (a colleague calls)")
+    price_habit: ClassVar[str] = N_("The time of a colleague")
     capabilities = CAPABILITIES
     Config: ClassVar[type] = OperatorConfig
 

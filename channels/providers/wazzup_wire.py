@@ -190,6 +190,7 @@ class Wazzup(Provider):
     #: `transport` words of a channel that this adapter can send through.
     transports: ClassVar[frozenset[str]]
     unofficial: ClassVar[bool] = True
+    price_habit: ClassVar[str] = N_("A subscription for each channel")
     Config: ClassVar[type] = WazzupConfig
 
     config: WazzupConfig

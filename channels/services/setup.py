@@ -143,7 +143,8 @@ def _pulled(channel: Channel) -> Step:
     if pull is not None and pull.trouble:
         return Step(Key.RECEIPTS, Mark.TROUBLE, pull.asked_at)
     if pull is None or pull.asked_at is None:
-        return Step(Key.RECEIPTS, Mark.TODO)
+        # The tick asks a new channel within seconds, unless no worker runs.
+        return Step(Key.RECEIPTS, Mark.WAITING if now() - channel.created_at < PATIENCE else Mark.TODO)
     return Step(Key.RECEIPTS, Mark.DONE, pull.asked_at)
 
 

@@ -31,9 +31,10 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 #: Pictures end here, in pixels.
 TALLEST = 2000
 
-#: What a look measures in the page. A field needs a name that a screen reader can say; hidden ones need none.
+#: What a look measures in the page. A field needs a name that a screen reader can say; hidden ones need none. What is
+#: folded away (checkVisibility knows) has no text until it is opened.
 _INSPECT = """() => {
-  const seen = (e) => e.offsetParent !== null && getComputedStyle(e).visibility !== "hidden";
+  const seen = (e) => e.offsetParent !== null && e.checkVisibility() && getComputedStyle(e).visibility !== "hidden";
   const named = (e) => (e.labels && [...e.labels].some((l) => l.textContent.trim()))
     || e.getAttribute("aria-label") || e.title || e.getAttribute("aria-labelledby") || e.placeholder
     || e.querySelector("[title], [aria-label], img[alt]");

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from cascade.vocabulary import FailureClass, Milestone, Reason
-from channels.models import Chain, ChannelSetup, ChannelState
+from channels.models import Chain, Channel, ChannelPull, ChannelSetup, ChannelState
 from channels.providers.base import CallbackRequest, SentMessage, StatusReport
 from channels.services import accounts, setup
 from channels.services.setup import Key, Mark
@@ -162,6 +162,20 @@ def test_the_page_that_waits_looks_by_itself_until_something_came(owner):
     assert settled["X-Settled"] == "1"
     assert "delivered" in settled.content.decode()
     assert not shown(owner, channel).select("[data-live]")
+
+
+def test_a_bot_that_will_be_asked_in_a_moment_is_waited_for(settings, owner):
+    settings.PUBLIC_BASE_URL = "http://localhost:8000"
+    bot = accounts.create_channel("telegram_bot", "Bot", {"token": "1:x"})
+    assert marks(bot)[Key.RECEIPTS] is Mark.WAITING
+    Channel.objects.update(created_at=now() - timedelta(hours=1))
+    bot.refresh_from_db()
+    assert marks(bot)[Key.RECEIPTS] is Mark.TODO, "no worker runs: waiting would never end"
+    ChannelPull.objects.create(channel=bot, asked_at=now())
+    assert marks(bot)[Key.RECEIPTS] is Mark.DONE
+    ChannelPull.objects.update(trouble="Press “Connect receipts”.")
+    assert marks(bot)[Key.RECEIPTS] is Mark.TROUBLE
+    assert "Press “Connect receipts”." in step_text(shown(owner, bot), "receipts")
 
 
 def test_after_ten_minutes_it_is_said_what_to_look_at(owner):
