@@ -82,6 +82,8 @@ class StepView:
     segments: list[Segment]
     failed: list[Share]
     skipped: list[Share]
+    #: “SMSC: 120 people, 540,00 RUB”, one line per account of a step with reserves.
+    accounts: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,16 @@ def _step(report: Report, step: StepReport) -> StepView:
         segments=segments,
         failed=_shares(step.failed, report.planned),
         skipped=_shares(step.skipped, report.planned),
+        accounts=[
+            _("%(channel)s: called for %(people)s, delivered to %(delivered)s, %(cost)s")
+            % {
+                "channel": one.channel,
+                "people": one.entered,
+                "delivered": one.delivered,
+                "cost": say_money(one.cost, report.currency),
+            }
+            for one in step.accounts
+        ],
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,6 +37,7 @@ from cascade.vocabulary import Outcome
 from channels.models import Channel
 from contacts.selectors import template_variables
 from deliveries.models import Delivery, DeliveryPlan, DeliveryState
+from deliveries.snapshots import plan_step
 from templates_app.rendering import EmptyVariable, overlay
 from templates_app.segments import count as count_segments
 from templates_app.services import Text, prepare
@@ -50,6 +51,17 @@ _SHARE = 0.05
 SETTLES = timedelta(days=3)
 _SETTLING = timedelta(seconds=30)
 SAMPLE = 200
+
+
+@dataclass(slots=True)
+class AccountShare:
+    """What one account of a step with reserves has carried. A person may have been tried through several."""
+
+    channel: str
+    price: str
+    entered: int = 0
+    delivered: int = 0
+    cost: Decimal = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -80,6 +92,8 @@ class StepReport:
     skipped: dict[str, int] = field(default_factory=dict)
     #: From the call to the delivery; None where nothing was delivered.
     average_seconds: float | None = None
+    #: Which account carried how much, in the order they are tried; empty where the step has one.
+    accounts: list[AccountShare] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -175,7 +189,16 @@ class Report:
             fields[money] = Decimal(fields[money])
         fields["made_at"] = _moment(fields["made_at"])
         fields["holds"] = [Hold(**{**one, "next_at": _moment(one["next_at"])}) for one in fields["holds"]]
-        fields["steps"] = [StepReport(**{**one, "cost": Decimal(one["cost"])}) for one in fields["steps"]]
+        fields["steps"] = [
+            StepReport(
+                **{
+                    **one,
+                    "cost": Decimal(one["cost"]),
+                    "accounts": [AccountShare(**{**a, "cost": Decimal(a["cost"])}) for a in one.get("accounts", [])],
+                }
+            )
+            for one in fields["steps"]
+        ]
         return cls(**fields)
 
 
@@ -220,15 +243,15 @@ def _unsettled(campaign: Campaign, stored: CampaignReport) -> bool:
 
 
 _DELIVERIES = """
-SELECT state, outcome, outcome_step, outcome_reason, trail, step, wait_reason, has_unknown, is_double,
+SELECT state, outcome, outcome_step, outcome_reason, trail, step, lead, wait_reason, has_unknown, is_double,
        count(*), min(due_at)
-FROM deliveries_delivery WHERE campaign_id = %s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+FROM deliveries_delivery WHERE campaign_id = %s GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """
 
 #: The earliest moment of each milestone over a step's tries; cost over all of them.
 _ATTEMPTS = """
 WITH tried AS (
-    SELECT a.delivery_id, a.step, d.trail, d.is_double, d.outcome_step,
+    SELECT a.delivery_id, a.step AS position, d.lead, d.trail, d.is_double, d.outcome_step,
         min(a.called_at) AS called_at,
         min(a.accepted_at) AS accepted_at, min(a.sent_at) AS sent_at, min(a.delivered_at) AS delivered_at,
         min(a.read_at) AS read_at, min(a.clicked_at) AS clicked_at, min(a.replied_at) AS replied_at,
@@ -237,15 +260,16 @@ WITH tried AS (
         sum(a.cost) AS cost, max(a.parts) AS parts
     FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
     WHERE d.campaign_id = %s
-    GROUP BY a.delivery_id, a.step, d.trail, d.is_double, d.outcome_step
+    GROUP BY a.delivery_id, a.step, d.lead, d.trail, d.is_double, d.outcome_step
 )
-SELECT step, split_part(trail, ',', step + 1) AS left_because,
+SELECT CASE WHEN lead IS NULL OR position > lead THEN position WHEN position = 0 THEN lead ELSE position - 1 END AS step,
+    split_part(trail, ',', position + 1) AS left_because,
     count(*), count(accepted_at), count(sent_at), count(delivered_at), count(read_at), count(clicked_at),
     count(replied_at), count(goal_at),
     count(*) FILTER (WHERE unknown AND coalesce(accepted_at, sent_at, delivered_at, read_at) IS NULL),
     coalesce(sum(cost), 0),
     coalesce(sum(cost) FILTER (WHERE is_double), 0),
-    coalesce(sum(cost) FILTER (WHERE is_double AND step IS DISTINCT FROM outcome_step), 0),
+    coalesce(sum(cost) FILTER (WHERE is_double AND position IS DISTINCT FROM outcome_step), 0),
     coalesce(sum(parts), 0),
     sum(extract(epoch FROM delivered_at - called_at)) FILTER (WHERE delivered_at >= called_at)
 FROM tried GROUP BY 1, 2
@@ -257,7 +281,8 @@ def compute_report(campaign: Campaign) -> Report:
     report = Report(campaign.pk, campaign.name, campaign.status, campaign.planned, now())
     plan = DeliveryPlan.objects.filter(campaign=campaign).first()
     frozen: list[dict[str, Any]] = plan.definition["steps"] if plan is not None else []
-    names = dict(Channel.objects.filter(pk__in={one["channel_id"] for one in frozen}).values_list("pk", "name"))
+    accounts = [one for step in frozen for one in (step, *step["reserves"])]
+    names = dict(Channel.objects.filter(pk__in={one["channel_id"] for one in accounts}).values_list("pk", "name"))
     report.steps = [
         StepReport(
             number=index + 1,
@@ -272,6 +297,8 @@ def compute_report(campaign: Campaign) -> Report:
     report.currency = frozen[0].get("currency", "RUB") if frozen else "RUB"
     left = _count_deliveries(report)
     parts = _count_attempts(report, left)
+    if len(accounts) > len(frozen):
+        _count_accounts(report, frozen, names)
     _alone(report, frozen, parts)
     return report
 
@@ -285,16 +312,17 @@ def _count_deliveries(report: Report) -> dict[int, Counter[str]]:
     with connection.cursor() as cursor:
         cursor.execute(_DELIVERIES, [report.campaign_id])
         rows = cursor.fetchall()
-    for state, outcome, by, because, trail, step, waits, unknown, double, people, due in rows:
+    for state, outcome, by, because, trail, position, lead, waits, unknown, double, people, due in rows:
+        step = plan_step(position, lead)
         for index, reason in enumerate(trail.split(",") if trail else ()):
-            left[index][reason] += people
+            left[plan_step(index, lead)][reason] += people
         report.unknown += people if unknown else 0
         report.doubles += people if double else 0
         if state == DeliveryState.FINAL:
             outcomes[outcome] += people
             reasons[outcome][because] += people
             if outcome == Outcome.REACHED and by is not None and by < len(report.steps):
-                report.steps[by].reached += people
+                report.steps[plan_step(by, lead)].reached += people
             continue
         report.open += people
         if step < len(report.steps):
@@ -343,6 +371,32 @@ def _count_attempts(report: Report, left: Mapping[int, Counter[str]]) -> dict[in
             step.average_seconds = round(seconds[index] / step.delivered, 1)
     report.cost = sum((step.cost for step in report.steps), Decimal(0))
     return parts
+
+
+_ACCOUNTS = """
+SELECT CASE WHEN d.lead IS NULL OR a.step > d.lead THEN a.step WHEN a.step = 0 THEN d.lead ELSE a.step - 1 END,
+    a.channel_id, count(DISTINCT a.delivery_id),
+    count(DISTINCT a.delivery_id) FILTER (WHERE a.delivered_at IS NOT NULL), coalesce(sum(a.cost), 0)
+FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
+WHERE d.campaign_id = %s GROUP BY 1, 2
+"""
+
+
+def _count_accounts(report: Report, frozen: Sequence[Mapping[str, Any]], names: Mapping[int, str]) -> None:
+    """What each account of the steps with reserves has carried."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ACCOUNTS, [report.campaign_id])
+        found = {(step, channel_id): figures for step, channel_id, *figures in cursor.fetchall()}
+    for index, step in enumerate(frozen):
+        if step["reserves"]:
+            report.steps[index].accounts = [
+                AccountShare(
+                    names.get(one["channel_id"], "?"),
+                    one["price"],
+                    *found.get((index, one["channel_id"]), (0, 0, Decimal(0))),
+                )
+                for one in (step, *step["reserves"])
+            ]
 
 
 def _alone(report: Report, frozen: list[dict[str, Any]], parts: Mapping[int, tuple[int, int]]) -> None:

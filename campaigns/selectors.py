@@ -12,8 +12,9 @@ from django.db.models.functions import Coalesce, Now
 from campaigns.models import Campaign, FrequencyCap, QuietHours
 from cascade.plan import SendWindow
 from cascade.vocabulary import AddressKind, ChannelKind, Purpose, Reason
-from channels.models import ChainStep
+from channels.models import ChainStep, Channel
 from channels.providers.registry import provider_class
+from channels.services.chains import accounts_of
 from contacts.models import ConsentState, Contact, ContactAddress, ListMember, Reachability, SuppressionScope
 
 _DAY = 24 * 60
@@ -83,21 +84,30 @@ def refusal(campaign: Campaign) -> Case:
 
 
 def can_take(step: ChainStep) -> Q:
-    """Who has what this step needs: an address of its kind, the tag it asks for, and no known "not here" (R4)."""
-    address = provider_class(step.channel.provider).capabilities.address
-    if address is AddressKind.EMAIL:
-        able = Q(email__isnull=False)
-    elif address is AddressKind.PHONE:
-        able = Q(phone__isnull=False)
-    elif address is AddressKind.PERSON:
-        able = Q()
-    else:
-        own = ContactAddress.objects.filter(contact_id=OuterRef("pk"), channel_id=step.channel_id)
-        able = Q(Exists(own))
+    """Who has what this step needs: a living address for one of its accounts, and the tag it asks for (R4)."""
+    able = Q()
+    for account in accounts_of(step):
+        able |= _reachable(account)
     if step.only_tag_id is not None:
         able &= Q(_tagged([step.only_tag_id]))
-    gone = Reachability.objects.filter(contact_id=OuterRef("pk"), channel_id=step.channel_id, until__gt=Now())
-    return able & ~Q(Exists(gone.exclude(state=Reachability.State.REACHABLE)))
+    return able
+
+
+def _reachable(channel: Channel) -> Q:
+    """Who has an address in this channel that is not known to be dead."""
+    address = provider_class(channel.provider).capabilities.address
+    gone = Reachability.objects.filter(channel_id=channel.pk, until__gt=Now()).exclude(
+        state=Reachability.State.REACHABLE
+    )
+    if address is AddressKind.EMAIL:
+        return Q(email__isnull=False) & ~Q(Exists(gone.filter(contact_id=OuterRef("pk"), address=OuterRef("email"))))
+    if address is AddressKind.PHONE:
+        return Q(phone__isnull=False) & ~Q(Exists(gone.filter(contact_id=OuterRef("pk"), address=OuterRef("phone"))))
+    if address is AddressKind.PERSON:
+        return Q(pk__isnull=False)
+    dead = gone.filter(contact_id=OuterRef("contact_id"), address=OuterRef("value"))
+    own = ContactAddress.objects.filter(contact_id=OuterRef("pk"), channel_id=channel.pk)
+    return Q(Exists(own.exclude(Exists(dead))))
 
 
 #: Set by register_touches(); None until the engine has introduced itself, and then nobody is over a cap.

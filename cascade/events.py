@@ -13,10 +13,14 @@ from cascade.vocabulary import FailureClass, Milestone, Outcome, Reason
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A provider call for this step was written down and is about to leave: from now the outcome may be unknown."""
+    """A provider call for this step was written down and is about to leave: from now the outcome may be unknown.
+
+    `channel_id`: the account it leaves through; 0: the step's first.
+    """
 
     step: int
     at: datetime
+    channel_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

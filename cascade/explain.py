@@ -47,6 +47,10 @@ REASON_TEXT: Mapping[Reason, str] = {
     Reason.ACCOUNT_TROUBLE: gettext_noop(
         "Step %(step)s left: the %(kind)s account cannot send now, and this chain does not wait for it."
     ),
+    Reason.EVERYBODY_REFUSED: gettext_noop(
+        "Step %(step)s: the refusal is not believed, because %(kind)s suddenly refuses everybody. That is the account's "
+        "trouble, so the message waits for the account."
+    ),
     Reason.CHANNEL_DISABLED: gettext_noop("Step %(step)s skipped: this channel is switched off."),
     Reason.CONDITION: gettext_noop("Step %(step)s skipped: it is not meant for this contact."),
     Reason.EMPTY_VARIABLE: gettext_noop("Step %(step)s skipped: the text needs a value this contact does not have."),
@@ -75,6 +79,9 @@ REASON_TEXT: Mapping[Reason, str] = {
     Reason.FIRST_STEP: gettext_noop("Step %(step)s goes out (%(kind)s)."),
     Reason.PREVIOUS_STEP_LEFT: gettext_noop("Step %(step)s goes out (%(kind)s), because the one before did not work."),
     Reason.RETRY: gettext_noop("Step %(step)s is tried again (%(kind)s)."),
+    Reason.OTHER_ACCOUNT: gettext_noop(
+        "Step %(step)s goes out through a reserve account (%(kind)s), because the one before it cannot send now."
+    ),
     # finished
     Reason.MILESTONE_MET: gettext_noop("What was expected has happened."),
     Reason.LATE_RECEIPT: gettext_noop("An earlier step turned out to have worked."),

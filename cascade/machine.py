@@ -46,6 +46,10 @@ In 2 (gates only), 4 and 5 the delivery still counts as reached if any message w
 whether that was enough. So a chain whose last channel confirms nothing (a Telegram bot has no receipts)
 ends `exhausted`, with milestone `accepted` or `sent`: we do not claim what nobody told us.
 
+**Several accounts** may make one step (two SMS gateways): account() names the one to call. Trouble of an account (R4)
+moves the message to the next of them at once; only when none is left do hold and go on have their say. A failure that
+is not the account's is not helped by another account, and what may have left is never sent through a second one (R8).
+
 What is *not* here: consent, caps, budgets (checked by the engine in the transaction of each send, it tells
 us by Suppressed), breakers (it tells us by State.closed_channels), rate limits (a send that must queue is
 still a Send). Randomness is not here either: jitter arrives with the failure.
@@ -204,7 +208,7 @@ def apply(plan: Plan, state: State, event: Event) -> State:
     if isinstance(event, (Accepted, Reported)):
         after = _fold_news(before, event)
     elif isinstance(event, Called):
-        after = _fold_call(before, event)
+        after = _fold_call(plan.steps[index], before, event)
     elif isinstance(event, Left):
         after = _fold_left(before, event)
     elif isinstance(event, Unknown) or event.failure == FailureClass.OUTCOME_UNKNOWN:
@@ -259,16 +263,19 @@ def _fold_news(known: StepState, event: Accepted | Reported) -> StepState:
         known.failed_at,
         None if proved else known.retry_at,
         known.strikes,
+        known.account,
+        known.in_trouble,
     )
 
 
-def _fold_call(known: StepState, event: Called) -> StepState:
+def _fold_call(step: Step, known: StepState, event: Called) -> StepState:
     """A call leaves. What the try before it failed with is history, but for its moment: a repeat of that failure
     must not end this call."""
     if known.called_at is not None and event.at <= known.called_at:
         return known  # the same call, told again
     phase = TRANSITIONS[known.phase][Fact.CALLED]
     calling = phase == _CALLING
+    account = event.channel_id or step.channel_id
     return StepState(
         phase,
         known.tries + 1,
@@ -280,6 +287,8 @@ def _fold_call(known: StepState, event: Called) -> StepState:
         known.failed_at,
         None if calling else known.retry_at,
         known.strikes,
+        account,
+        known.in_trouble - {account} if known.in_trouble else known.in_trouble,
     )
 
 
@@ -298,6 +307,8 @@ def _fold_left(known: StepState, event: Left) -> StepState:
         known.failed_at,
         None,
         known.strikes,
+        known.account,
+        known.in_trouble,
     )
 
 
@@ -332,6 +343,8 @@ def _fold_failure(known: StepState, event: Failed) -> StepState:
         retry_at,
         # A try counts by the last we know of it: one that was unknown has been counted.
         known.strikes - (known.phase == _UNKNOWN) + (event.failure == FailureClass.TRANSIENT),
+        known.account,
+        known.in_trouble | {known.account} if known.account and event.failure in ACCOUNT_TROUBLE else known.in_trouble,
     )
 
 
@@ -354,6 +367,8 @@ def _fold_unknown(step: Step, known: StepState, event: Failed | Unknown) -> Step
         event.at,
         event.at + retry_delay(known.tries, event.jitter) if unknown and step.idempotent else None,
         known.strikes + 1,
+        known.account,
+        known.in_trouble,
     )
 
 
@@ -519,6 +534,20 @@ def give_up_at(plan: Plan, state: State, step: int, now: datetime) -> datetime |
     return min(end, deadline)
 
 
+def account(plan: Plan, state: State, step: int) -> int | None:
+    """The account the next call of this step goes through; None while all of them are closed.
+
+    The first in the step's order that is open and has not just refused this message for trouble of its own, else the
+    first that is open. What may have left is repeated through the account it left by and through no other: only there
+    the same key makes it the same message (R8).
+    """
+    here, known = plan.steps[step], state.steps[step]
+    if known.phase == _UNKNOWN and known.account:
+        return None if known.account in state.closed_channels else known.account
+    open_ones = [one for one in here.accounts if one not in state.closed_channels]
+    return next((one for one in open_ones if one not in known.in_trouble), open_ones[0] if open_ones else None)
+
+
 # --- ends ------------------------------------------------------------------------------------------------
 
 
@@ -676,6 +705,9 @@ def _after_failure(
         return Skip(index, known.reason or Reason.MESSAGE_REFUSED)
     retry_at = known.retry_at or now
     if failure in ACCOUNT_TROUBLE:
+        other = account(plan, state, index)
+        if other is not None and other not in known.in_trouble:
+            return _send(plan, state, index, now, deadline, Reason.OTHER_ACCOUNT, None)  # R4: a reserve stands in
         if plan.on_trouble == TroublePolicy.GO_ON:
             return Skip(index, Reason.ACCOUNT_TROUBLE)  # R4
         # Hold: asked again until the account is mended, not counted, and not bound by the step's own wait.
@@ -714,7 +746,7 @@ def _repeat(
     retry_at = known.retry_at or now
     if known.strikes > step.max_tries or index in state.unreachable:
         return None
-    if step.channel_id in state.closed_channels:
+    if account(plan, state, index) is None:
         return None
     limit = _retry_limit(plan, state, index, known, deadline)
     due = next_open_moment(step.window, state.zone, max(now, retry_at))
@@ -744,7 +776,8 @@ def _send(
     if unreachable is not None:
         return Skip(index, unreachable)  # R4: known-unreachable costs no call
     step = plan.steps[index]
-    if step.channel_id in state.closed_channels:
+    # Most steps have one account and most accounts are well: the hot path asks no more than that.
+    if state.closed_channels and account(plan, state, index) is None:
         if plan.on_trouble == TroublePolicy.GO_ON:
             return Skip(index, Reason.ACCOUNT_TROUBLE)  # R4
         probe = now + PROBE_INTERVAL

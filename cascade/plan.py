@@ -53,6 +53,13 @@ class Step:
     idempotent: bool = False
     #: Transient failures are retried at most this often before the step is left.
     max_tries: int = 6
+    #: Further accounts of the same kind, tried in this order while those before them are in trouble (R4).
+    reserves: tuple[int, ...] = ()
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """Every account this step may go through, in the order they are tried."""
+        return (self.channel_id, *self.reserves)
 
 
 @dataclass(frozen=True, slots=True)

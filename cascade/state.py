@@ -38,6 +38,10 @@ class StepState:
     #: Failures that count towards Step.max_tries: TRANSIENT and unknown ones. RATE_LIMITED and account
     #: trouble do not (R9), so this is not `tries`.
     strikes: int = 0
+    #: The account of the newest call; 0 before any.
+    account: int = 0
+    #: Accounts whose newest call here ended in trouble of the account (R4).
+    in_trouble: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Reason(StrEnum):
     NO_ANSWER = "no_answer"  #: a call rang out: next step at once, but nothing to remember about the person
     MESSAGE_REFUSED = "message_refused"  #: the provider refused this text or template
     ACCOUNT_TROUBLE = "account_trouble"  #: no money, bad token; the chain's policy is to go on
+    EVERYBODY_REFUSED = "everybody_refused"  #: a refusal that suddenly everybody gives: the account's trouble (streaks)
     CHANNEL_DISABLED = "channel_disabled"  #: the owner switched the channel off
     CONDITION = "condition"  #: the step is only for some contacts, and this is not one of them
     EMPTY_VARIABLE = "empty_variable"  #: the text of this step needs a value this contact lacks
@@ -158,6 +159,7 @@ class Reason(StrEnum):
     FIRST_STEP = "first_step"
     PREVIOUS_STEP_LEFT = "previous_step_left"
     RETRY = "retry"
+    OTHER_ACCOUNT = "other_account"  #: a reserve account of the same step: those before it cannot send now
 
     # finished
     MILESTONE_MET = "milestone_met"

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils.timezone import now
@@ -121,11 +121,17 @@ class ChannelState(models.Model):
     last_error = models.CharField(_("last error"), max_length=500, blank=True)
     opened_at = models.DateTimeField(_("in trouble since"), null=True, blank=True)
     probe_at = models.DateTimeField(_("next try"), null=True, blank=True)
+    #: The owner has looked: until then a row of refusals is believed (cascade.streaks).
+    vouched_until = models.DateTimeField(null=True, blank=True, editable=False)
     balance = models.DecimalField(_("balance"), max_digits=14, decimal_places=2, null=True, blank=True)
     balance_at = models.DateTimeField(_("balance asked"), null=True, blank=True)
     #: When the account's approved texts were last read whole (Capabilities.templates).
     templates_at = models.DateTimeField(null=True, blank=True, editable=False)
     last_receipt_at = models.DateTimeField(_("last receipt"), null=True, blank=True)
+    #: Of the newest messages: after how many that had not arrived the next step went out, and how many of those arrived
+    #: all the same.
+    fallbacks = models.PositiveIntegerField(default=0, editable=False)
+    doubles = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
         verbose_name = _("channel health")
@@ -273,6 +279,31 @@ class ApprovedText(models.Model):
         return f"{self.name} ({self.language})"
 
 
+class RefusalStreak(models.Model):
+    """The newest refusals of a channel for one reason with no success between (cascade.streaks.Streak). Answers and
+    receipts are rows of their own: an account that takes everything may still refuse everybody later."""
+
+    class Source(models.TextChoices):
+        ANSWER = "answer", "answer"
+        RECEIPT = "receipt", "receipt"
+
+    channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="+", db_index=False)
+    source = models.CharField(max_length=8, choices=Source.choices)
+    reason = models.CharField(max_length=32)
+    #: [[attempt, contact], ...], oldest first. Ids: deliveries stand above channels.
+    refused = models.JSONField(default=list)
+    #: It has been found to be the account's trouble: whoever is refused for this reason now is not written off.
+    systemic = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("row of refusals")
+        verbose_name_plural = _("rows of refusals")
+        constraints = [models.UniqueConstraint(fields=["channel", "source"], name="streak_one_per_source")]
+
+    def __str__(self) -> str:
+        return f"{self.channel_id}: {self.reason}"
+
+
 class TroublePolicyChoices(models.TextChoices):
     HOLD = TroublePolicy.HOLD.value, _("wait for the channel")
     GO_ON = TroublePolicy.GO_ON.value, _("go on to the next step")
@@ -288,6 +319,16 @@ class Chain(models.Model):
         choices=TroublePolicyChoices.choices,
         blank=True,
         help_text=_("Empty: wait for marketing, go on for service messages."),
+    )
+    dialogue_days = models.PositiveSmallIntegerField(
+        _("first where the person wrote last, days"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(365)],
+        help_text=_(
+            "Who has written to you in a channel of this chain within so many days gets the message there first; the "
+            "other steps keep their order. Empty: always this order."
+        ),
     )
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
     history = HistoricalRecords()
@@ -319,6 +360,24 @@ class ChainStep(models.Model):
     order = models.PositiveSmallIntegerField(_("order"), default=0)
     channel = models.ForeignKey(
         Channel, verbose_name=_("channel"), on_delete=models.PROTECT, related_name="chain_steps"
+    )
+    #: Not steps of their own: tried in this order while the accounts before them are in trouble, never as well.
+    reserve = models.ForeignKey(
+        Channel,
+        verbose_name=_("if this account cannot send"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reserve_in_steps",
+        help_text=_("Another account of the same kind stands in while the first is in trouble. Nobody gets it twice."),
+    )
+    second_reserve = models.ForeignKey(
+        Channel,
+        verbose_name=_("and if that one cannot either"),
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="second_reserve_in_steps",
     )
     expect = models.CharField(
         _("wait for"),
@@ -356,6 +415,9 @@ class ChainStep(models.Model):
                 condition=Q(then_expect="", then_wait__isnull=True)
                 | (~Q(then_expect="") & ~Q(expect="") & Q(then_wait__gt=timedelta(0)) & ~Q(expect=F("then_expect"))),
                 name="step_second_wait_whole",
+            ),
+            models.CheckConstraint(
+                condition=Q(second_reserve__isnull=True) | Q(reserve__isnull=False), name="step_reserves_in_order"
             ),
         ]
 

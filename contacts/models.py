@@ -160,7 +160,11 @@ class Contact(models.Model):
 
 
 class ContactAddress(models.Model):
-    """An address that is not on the card itself: it belongs to one sending account (a bot's chat id)."""
+    """An address that is not on the card itself: it belongs to one sending account (a bot's chat id).
+
+    A person may have several in one account (a new phone, a second messenger account): the one seen last and not known
+    to be dead is written to, the others are kept (contacts.selectors.own_addresses).
+    """
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="addresses")
     #: The channel (sending account) the address belongs to. An id and not a foreign key: contacts stand
@@ -172,13 +176,14 @@ class ContactAddress(models.Model):
     #: it is somebody else's.
     found_for = models.CharField(max_length=16, blank=True, default="", editable=False)
     created_at = models.DateTimeField(default=now, editable=False)
+    #: When the person last wrote from it, or a channel last named it: the newest goes first.
+    seen_at = models.DateTimeField(_("last seen"), default=now, editable=False)
 
     class Meta:
         verbose_name = _("address")
         verbose_name_plural = _("addresses")
         constraints = [
             models.UniqueConstraint(fields=["channel_id", "value"], name="address_unique_in_channel"),
-            models.UniqueConstraint(fields=["contact", "channel_id"], name="address_one_per_contact_and_channel"),
         ]
 
     def __str__(self) -> str:
@@ -186,7 +191,10 @@ class ContactAddress(models.Model):
 
 
 class Reachability(models.Model):
-    """What a channel told us about reaching a contact; believed until `until` (rule 9 of peers: rest, then try again)."""
+    """What a channel told us about one address of a contact; believed until `until`, then tried again.
+
+    About the address and not the person: another phone on the card, or another chat, is another chance.
+    """
 
     class State(models.TextChoices):
         REACHABLE = "reachable", _("reachable")
@@ -196,6 +204,8 @@ class Reachability(models.Model):
 
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="reachability")
     channel_id = models.BigIntegerField(_("channel"))
+    #: As the card or ContactAddress spells it; the phone where the channel has found an id of its own for it.
+    address = models.CharField(_("address"), max_length=1000)
     state = models.CharField(_("state"), max_length=16, choices=State.choices)
     learned_at = models.DateTimeField(_("learned"), default=now)
     until = models.DateTimeField(_("believed until"))
@@ -204,7 +214,9 @@ class Reachability(models.Model):
     class Meta:
         verbose_name = _("reachability")
         verbose_name_plural = _("reachability")
-        constraints = [models.UniqueConstraint(fields=["contact", "channel_id"], name="reachability_one_per_channel")]
+        constraints = [
+            models.UniqueConstraint(fields=["contact", "channel_id", "address"], name="reachability_one_per_address")
+        ]
 
     def __str__(self) -> str:
         return str(self.get_state_display())

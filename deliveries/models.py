@@ -124,6 +124,10 @@ class Delivery(models.Model):
     variables = models.JSONField(default=dict)
 
     state = models.CharField(_("state"), max_length=8, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    #: The step of the plan this delivery walks first, before the others in their order: where the person's last dialogue
+    #: was at the launch (Chain.dialogue_days). None: the plan's own order. All numbers of steps in this row and in its
+    #: attempts and timeline count in the order of this walk; deliveries.snapshots.plan_step() translates.
+    lead = models.PositiveSmallIntegerField(null=True, editable=False)
     step = models.PositiveSmallIntegerField(_("step"), default=0)
     #: Why each step before `step` was left: Reasons in the order of steps, comma-separated. The timeline says the
     #: same with moments; this is what a decision and a report can read without it.

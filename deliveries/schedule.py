@@ -27,6 +27,11 @@ TICKS: dict[str, tuple[str, int, str]] = {
         gettext_noop("Picks up what a stopped worker left behind, finishes campaigns."),
     ),
     "deliveries: hooks": ("deliveries.hooks", 2, gettext_noop("Tells other programs what happened (webhooks).")),
+    "deliveries: doubles": (
+        "deliveries.doubles",
+        3600,
+        gettext_noop("Counts how often a message arrived after the next one had gone out."),
+    ),
     "deliveries: forget": ("deliveries.forget", 86400, gettext_noop("Deletes raw provider reports after 30 days.")),
 }
 

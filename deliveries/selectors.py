@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import CharField, Exists, F, Func, OuterRef, Q, QuerySet, Sum, Value
-from django.db.models.functions import Now
+from django.db.models import (
+    Case,
+    CharField,
+    Exists,
+    F,
+    Func,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Now
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -37,6 +50,7 @@ from deliveries.models import (
     OutcomeChoices,
     TimelineEvent,
 )
+from deliveries.snapshots import plan_step, walked
 from deliveries.words import REASON_LABELS, masked, milestone_label, reason_label
 from templates_app.models import KindChoices
 
@@ -83,6 +97,7 @@ _RECALLED = gettext_noop("An earlier message that had not arrived was taken back
 _LATE = gettext_noop("%(channel)s: a late receipt came: %(milestone)s.")
 _BY_ROBOT = gettext_noop("%(channel)s: opened by a robot that checks mail, not by the person. It does not count.")
 _PLANNED = gettext_noop("Planned.")
+_LEADS = gettext_noop("%(channel)s goes first: the person's last dialogue with us was there.")
 _ICONS = {
     TimelineEvent.Kind.LEFT: ("arrow_downward", "plain"),
     TimelineEvent.Kind.WAITING: ("schedule", "grey"),
@@ -101,18 +116,23 @@ def timeline(delivery_id: int, *, mask: bool = False) -> list[Line]:
     Facts stand on the attempts, decisions in TimelineEvent; here they are one story. Raises Delivery.DoesNotExist.
     """
     delivery = Delivery.objects.select_related("plan").get(pk=delivery_id)
-    steps: list[dict[str, Any]] = delivery.plan.definition.get("steps", [])
+    steps: list[dict[str, Any]] = walked(delivery.plan.definition["steps"], delivery.lead)
     attempts = list(Attempt.objects.filter(delivery=delivery).select_related("channel").order_by("called_at", "id"))
     events = list(TimelineEvent.objects.filter(delivery=delivery).order_by("at", "id"))
     names = _channel_names(steps)
+    through = {index: names.get(one["channel_id"], "?") for index, one in enumerate(steps)}
+    through |= {attempt.step: attempt.channel.name for attempt in attempts}
     lines: list[tuple[datetime, int, Line]] = [
         (delivery.created_at, -1, Line(delivery.created_at, _(_PLANNED), "event", "grey"))
     ]
+    if delivery.lead is not None:
+        words = _(_LEADS) % {"channel": f"«{names.get(steps[0]['channel_id'], '?')}»"}
+        lines.append((delivery.created_at, -1, Line(delivery.created_at, words, "forum", "grey", 1)))
     for attempt in attempts:
         lines += _attempt_lines(attempt, steps, mask=mask)
     for event in events:
         order = _BEFORE_FACTS if event.kind == TimelineEvent.Kind.RECALLED else _AFTER_FACTS + len(lines)
-        lines.append((event.at, order, _event_line(event, steps, names, delivery)))
+        lines.append((event.at, order, _event_line(event, steps, through, delivery)))
     for task in OperatorTask.objects.filter(delivery=delivery).exclude(state="open").select_related("closed_by"):
         lines.append((task.closed_at or task.created_at, 1, _task_line(task)))
     lines.sort(key=lambda one: (one[0], one[1]))
@@ -120,7 +140,14 @@ def timeline(delivery_id: int, *, mask: bool = False) -> list[Line]:
 
 
 def _channel_names(steps: Sequence[dict[str, Any]]) -> dict[int, str]:
-    return dict(Channel.objects.filter(pk__in={one["channel_id"] for one in steps}).values_list("pk", "name"))
+    accounts = {one["channel_id"] for step in steps for one in (step, *step["reserves"])}
+    return dict(Channel.objects.filter(pk__in=accounts).values_list("pk", "name"))
+
+
+def _carried(delivery_ids: Collection[int]) -> dict[tuple[int, int], int]:
+    """(delivery, step) -> the account its newest call went through."""
+    rows = Attempt.objects.filter(delivery_id__in=delivery_ids).order_by("delivery_id", "step", "try_no")
+    return {(one, step): channel_id for one, step, channel_id in rows.values_list("delivery_id", "step", "channel_id")}
 
 
 def _attempt_lines(
@@ -187,12 +214,12 @@ def _task_line(task: OperatorTask) -> Line:
 
 
 def _event_line(
-    event: TimelineEvent, steps: Sequence[dict[str, Any]], names: dict[int, str], delivery: Delivery
+    event: TimelineEvent, steps: Sequence[dict[str, Any]], through: dict[int, str], delivery: Delivery
 ) -> Line:
     icon, tone = _ICONS.get(TimelineEvent.Kind(event.kind), ("notes", "grey"))
     number = None if event.step is None else event.step + 1
     here = steps[event.step] if event.step is not None and event.step < len(steps) else None
-    channel = f"«{names.get(here['channel_id'], '?')}»" if here else ""
+    channel = f"«{through[event.step]}»" if event.step in through else ""
     if event.kind == TimelineEvent.Kind.RECALLED:
         return Line(event.at, _(_RECALLED), icon, tone, number)
     if event.kind == TimelineEvent.Kind.LATE:
@@ -274,6 +301,7 @@ def contact_history(contact_id: int, limit: int = 50) -> History:
     )
     plans = {one.plan_id: one.plan.definition.get("steps", []) for one in found}
     names = _channel_names([step for steps in plans.values() for step in steps])
+    carried = _carried([one.pk for one in found])
     touches = []
     for one in found[:limit]:
         steps = plans[one.plan_id]
@@ -286,7 +314,7 @@ def contact_history(contact_id: int, limit: int = 50) -> History:
                 campaign_id=one.campaign_id,
                 outcome=one.outcome,
                 outcome_label=one.get_outcome_display() if one.outcome else one.get_state_display(),
-                reached_by=names.get(steps[by]["channel_id"], "") if by is not None and by < len(steps) else "",
+                reached_by=names.get(carried.get((one.pk, by), 0), "") if by is not None else "",
                 milestone=milestone_label(one.outcome_milestone),
                 reason=reason_label(one.outcome_reason or one.wait_reason),
                 cost=one.paid or Decimal(0),
@@ -409,12 +437,14 @@ def _wanted_rows(campaign_id: int, wanted: Wanted) -> QuerySet[Delivery]:
     if wanted.who.strip():
         people = Contact.objects.filter(found_by(wanted.who)).order_by("pk").values("pk")[:_FOUND_AT_MOST]
         rows = rows.filter(contact_id__in=people)
-    stands = Q(outcome_step=wanted.step - 1) | Q(outcome_step__isnull=True, step=wanted.step - 1)
+    rows = rows.alias(stood=Coalesce(_plan_step("outcome_step"), _plan_step("step")))
+    stands = Q(stood=wanted.step - 1)
     if wanted.reason:
         final = Q(state=DeliveryState.FINAL)
         own = (final & Q(outcome_reason=wanted.reason)) | (~final & Q(wait_reason=wanted.reason))
         if wanted.step:
-            trail = Func(F("trail"), Value(","), Value(wanted.step), function="split_part", output_field=CharField())
+            position = _walk_position(wanted.step - 1) + 1
+            trail = Func(F("trail"), Value(","), position, function="split_part", output_field=CharField())
             rows = rows.annotate(left_because=trail).filter((own & stands) | Q(left_because=wanted.reason))
         else:
             rows = rows.filter(own | Q(trail__regex=f"(^|,){re.escape(wanted.reason)}(,|$)"))
@@ -423,8 +453,30 @@ def _wanted_rows(campaign_id: int, wanted: Wanted) -> QuerySet[Delivery]:
     return rows
 
 
+def _plan_step(name: str) -> Case:
+    """snapshots.plan_step() of a column."""
+    position = F(name)
+    return Case(
+        When(**{f"{name}__isnull": True}, then=None),
+        When(Q(lead__isnull=True) | Q(**{f"{name}__gt": F("lead")}), then=position),
+        When(**{name: 0}, then=F("lead")),
+        default=position - 1,
+        output_field=IntegerField(),
+    )
+
+
+def _walk_position(step: int) -> Case:
+    """Where each delivery's walk has this step of the plan."""
+    return Case(
+        When(lead=step, then=Value(0)),
+        When(lead__gt=step, then=Value(step + 1)),
+        default=Value(step),
+        output_field=IntegerField(),
+    )
+
+
 def _as_recipients(campaign_id: int, page: Sequence[Delivery], *, mask: bool) -> list[Recipient]:
-    """The rows with names, money and the address last written to; four queries whatever their number."""
+    """The rows with names, money and the address last written to; five queries whatever their number."""
     if not page:
         return []
     plan = DeliveryPlan.objects.filter(campaign_id=campaign_id).first()
@@ -438,11 +490,13 @@ def _as_recipients(campaign_id: int, page: Sequence[Delivery], *, mask: bool) ->
         .values_list("delivery_id", "cost", "parts")
     }
     addresses = dict(attempts.order_by("pk").values_list("delivery_id", "address"))
+    carried = _carried([one.pk for one in page])
     found = []
     for one in page:
         contact = one.contact
         address = addresses.get(one.pk) or (contact and (contact.phone or contact.email)) or ""
-        step = one.outcome_step if one.outcome_step is not None else one.step
+        position = one.outcome_step if one.outcome_step is not None else one.step
+        step = plan_step(position, one.lead)
         cost, parts = costs.get(one.pk, (Decimal(0), 0))
         found.append(
             Recipient(
@@ -451,8 +505,8 @@ def _as_recipients(campaign_id: int, page: Sequence[Delivery], *, mask: bool) ->
                 name=(contact.name or contact.full_name) if contact else "",
                 outcome=one.outcome,
                 state=one.state,
-                step=step + 1 if step is not None else None,
-                channel=names.get(steps[step]["channel_id"], "") if step is not None and step < len(steps) else "",
+                step=step + 1,
+                channel=names.get(carried.get((one.pk, position), steps[step]["channel_id"]), "") if steps else "",
                 milestone=one.outcome_milestone,
                 reason=one.outcome_reason or one.wait_reason,
                 cost=cost,

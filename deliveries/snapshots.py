@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from django.utils.dateparse import parse_datetime
 
@@ -38,6 +38,10 @@ from channels.services.chains import to_plan_step
 from deliveries.models import DeliveryPlan
 from templates_app.services import Prepared, Text, prepare
 
+T = TypeVar("T")
+#: (plan, lead)
+Walk = tuple[int, int | None]
+
 #: Attempt columns that hold the moment of each milestone, in the order of the lattice.
 MILESTONE_COLUMNS: dict[Milestone, str] = {
     Milestone.ACCEPTED: "accepted_at",
@@ -54,9 +58,12 @@ MILESTONE_COLUMNS: dict[Milestone, str] = {
 _STRIKES = frozenset({FailureClass.TRANSIENT.value, FailureClass.OUTCOME_UNKNOWN.value})
 
 
+_ACCOUNT_TROUBLE = frozenset(failure.value for failure in ACCOUNT_TROUBLE)
+
+
 @dataclass(frozen=True, slots=True)
 class StepTerms:
-    """What the engine needs of a step beyond the decision: wire, words, money."""
+    """What the engine needs of a step through one of its accounts, beyond the decision: wire, words, money."""
 
     channel_id: int
     kind: ChannelKind
@@ -86,7 +93,9 @@ class FrozenPlan:
     id: int
     campaign_id: int | None
     plan: Plan
+    #: Of each step, through its first account; through any of them: `routes`.
     terms: tuple[StepTerms, ...]
+    routes: tuple[Mapping[int, StepTerms], ...]
     check_consent: bool
     #: What the recipient's zone is when neither card nor branch says.
     zone: str
@@ -119,20 +128,37 @@ def _terms(raw: Mapping[str, Any]) -> StepTerms:
     )
 
 
-def thaw(plan_id: int, campaign_id: int | None, definition: Mapping[str, Any]) -> FrozenPlan:
-    """Read a plan's JSON. Raises KeyError/ValueError on one that this version cannot read: better a loud tick
+def walked(steps: Sequence[T], lead: int | None) -> list[T]:
+    """The plan's steps in the order a delivery with this `lead` walks them."""
+    if lead is None:
+        return list(steps)
+    return [steps[lead], *steps[:lead], *steps[lead + 1 :]]
+
+
+def plan_step(position: int, lead: int | None) -> int:
+    """Which step of the plan stands at this position of a walk; the inverse of walked()."""
+    if lead is None or position > lead:
+        return position
+    return lead if position == 0 else position - 1
+
+
+def thaw(plan_id: int, campaign_id: int | None, definition: Mapping[str, Any], lead: int | None = None) -> FrozenPlan:
+    """Read a plan's JSON, in the order of a walk with this `lead`. Raises KeyError/ValueError on one that this version cannot read: better a loud tick
     than a wrong message."""
     not_after = definition["not_after"]
+    steps = walked(definition["steps"], lead)
+    routes = tuple({one["channel_id"]: _terms({**raw, **one}) for one in (raw, *raw["reserves"])} for raw in steps)
     return FrozenPlan(
         id=plan_id,
         campaign_id=campaign_id,
         plan=Plan(
-            steps=tuple(to_plan_step(raw) for raw in definition["steps"]),
+            steps=tuple(to_plan_step(raw) for raw in steps),
             purpose=Purpose(definition["purpose"]),
             on_trouble=TroublePolicy(definition["on_trouble"]),
             not_after=parse_datetime(not_after) if not_after else None,
         ),
-        terms=tuple(_terms(raw) for raw in definition["steps"]),
+        terms=tuple(next(iter(route.values())) for route in routes),
+        routes=routes,
         check_consent=definition["check_consent"],
         zone=definition["zone"],
         per_minute=definition["per_minute"],
@@ -142,10 +168,10 @@ def thaw(plan_id: int, campaign_id: int | None, definition: Mapping[str, Any]) -
 
 
 @lru_cache(maxsize=512)
-def frozen_plan(plan_id: int) -> FrozenPlan:
-    """The plan of this id, read once per process: plans are never updated (I16)."""
+def frozen_plan(plan_id: int, lead: int | None) -> FrozenPlan:
+    """The plan of this id as a delivery with this `lead` walks it, read once per process: plans are never updated (I16)."""
     row = DeliveryPlan.objects.get(pk=plan_id)
-    return thaw(row.pk, row.campaign_id, row.definition)
+    return thaw(row.pk, row.campaign_id, row.definition, lead)
 
 
 class AttemptFacts(NamedTuple):
@@ -168,6 +194,7 @@ class AttemptFacts(NamedTuple):
     failure: str
     reason: str
     retry_at: datetime | None
+    channel_id: int
 
 
 ATTEMPT_COLUMNS = ", ".join(AttemptFacts._fields)
@@ -189,6 +216,12 @@ class DeliveryFacts(NamedTuple):
     stop_step: int | None
     wait_reason: str
     trail: str
+    lead: int | None
+
+    @property
+    def walk(self) -> Walk:
+        """Which plan it walks, and in which order: the arguments of frozen_plan()."""
+        return self.plan_id, self.lead
 
 
 DELIVERY_COLUMNS = ", ".join(DeliveryFacts._fields)
@@ -199,6 +232,8 @@ class Surroundings:
     """What is true around one delivery right now; see the second half of cascade.State."""
 
     unreachable: dict[int, Reason]
+    #: Accounts that cannot be used for this delivery now: in trouble, or in a step with others that can (no address
+    #: there, switched off).
     closed_channels: frozenset[int]
     zone: str
     pauses: tuple[tuple[datetime, datetime | None], ...]
@@ -249,7 +284,15 @@ def _step_state(step: Step, attempts: Sequence[AttemptFacts], left: Reason | Non
         failed_at=max((a.failed_at for a in attempts if a.failed_at), default=None),
         retry_at=retry_at if again else None,
         strikes=sum(1 for a in attempts if a.failure in _STRIKES or (a.failed_at and not a.failure)),
+        account=last.channel_id,
+        in_trouble=_in_trouble(attempts),
     )
+
+
+def _in_trouble(attempts: Sequence[AttemptFacts]) -> frozenset[int]:
+    """Accounts whose newest call of this step ended in trouble of their own."""
+    newest = {attempt.channel_id: attempt.failure for attempt in attempts}
+    return frozenset(account for account, failure in newest.items() if failure in _ACCOUNT_TROUBLE)
 
 
 _PENDING = StepState()

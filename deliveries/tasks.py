@@ -15,7 +15,19 @@ from celery import Task, shared_task
 from django.conf import settings
 from django.db import transaction
 
-from deliveries.services import advance, clicks, codes, hooks, launch, outbox, polling, pulling, receipts, recover
+from deliveries.services import (
+    advance,
+    clicks,
+    codes,
+    doubles,
+    hooks,
+    launch,
+    outbox,
+    polling,
+    pulling,
+    receipts,
+    recover,
+)
 from deliveries.services.send.pump import send_ready
 
 logger = logging.getLogger(__name__)
@@ -154,6 +166,12 @@ def tell_hooks() -> None:
     recover.beat("hooks")
     if more:
         hint(tell_hooks)
+
+
+@shared_task(name="deliveries.doubles")
+def note_doubles() -> None:
+    """Count how often fallbacks made doubles, for the chain's page and preflight."""
+    doubles.count_doubles()
 
 
 @shared_task(name="deliveries.forget")

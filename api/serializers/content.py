@@ -80,7 +80,17 @@ class StepSerializer(serializers.ModelSerializer[ChainStep]):
 
     class Meta:
         model = ChainStep
-        fields = ("channel", "expect", "wait", "then_expect", "then_wait", "min_wait", "only_tag")
+        fields = (
+            "channel",
+            "reserve",
+            "second_reserve",
+            "expect",
+            "wait",
+            "then_expect",
+            "then_wait",
+            "min_wait",
+            "only_tag",
+        )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         then, wait = attrs.get("then_expect"), attrs.get("then_wait")
@@ -90,6 +100,10 @@ class StepSerializer(serializers.ModelSerializer[ChainStep]):
             raise serializers.ValidationError({"then_expect": [_("This is what the step waits for already.")]})
         if then and not attrs.get("expect"):
             raise serializers.ValidationError({"then_expect": [_("Choose first what the step waits for.")]})
+        if attrs.get("second_reserve") and not attrs.get("reserve"):
+            raise serializers.ValidationError(
+                {"second_reserve": [_("Name the first reserve account before the second.")]}
+            )
         return attrs
 
 
@@ -102,13 +116,14 @@ class ChainSerializer(serializers.ModelSerializer[Chain]):
 
     class Meta:
         model = Chain
-        fields = ("id", "name", "on_trouble", "steps", "warnings", "created_at")
+        fields = ("id", "name", "on_trouble", "dialogue_days", "steps", "warnings", "created_at")
         read_only_fields = ("id", "created_at")
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_warnings(self, chain: Chain) -> list[str]:
         """In the caller's language."""
-        problems = validate_chain([Rung.of(step) for step in chain.steps.all()])
+        rungs = [Rung.of(step) for step in chain.steps.all()]
+        problems = validate_chain(rungs, any_first=bool(chain.dialogue_days))
         return [one.text() for one in problems if one.level is Level.WARNING]
 
     def validate_steps(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -140,7 +155,9 @@ class ChainSerializer(serializers.ModelSerializer[Chain]):
             for step in chain.steps.all():
                 step.delete()
             _write_steps(chain, steps)
-        return Chain.objects.prefetch_related("steps__channel").get(pk=chain.pk)
+        return Chain.objects.prefetch_related("steps__channel", "steps__reserve", "steps__second_reserve").get(
+            pk=chain.pk
+        )
 
 
 def _write_steps(chain: Chain, steps: list[dict[str, Any]]) -> None:

@@ -84,7 +84,7 @@ class Chains(
     scopes = _SCOPES
     http_method_names = ["get", "head", "options", "post", "patch", "delete"]
     serializer_class = ChainSerializer
-    queryset = Chain.objects.prefetch_related("steps__channel")
+    queryset = Chain.objects.prefetch_related("steps__channel", "steps__reserve", "steps__second_reserve")
 
     def perform_destroy(self, instance: Any) -> None:
         _destroy(instance)

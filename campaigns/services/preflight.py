@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -27,11 +27,23 @@ from campaigns.models import Campaign
 from campaigns.money import rounded, say_money
 from campaigns.selectors import audience, audience_variables, can_take, refusal, windows_for
 from campaigns.services.readiness import Finding, Mend, blockers, steps_of, template_findings, texts_of
-from cascade.vocabulary import RANK, ChannelKind, ChargedOn, Milestone, Purpose, Reason
+from cascade.vocabulary import RANK, ChannelKind, Milestone, Purpose, Reason
 from channels import legal
 from channels.models import ChainStep
 from channels.providers.registry import provider_class
-from channels.services.chains import Level, Risk, Rung, double_risk, say_step, validate_chain
+from channels.services import approved
+from channels.services.chains import (
+    Level,
+    Risk,
+    Rung,
+    accounts_of,
+    double_risk,
+    doubles_seen,
+    say_accounts,
+    say_doubles,
+    say_step,
+    validate_chain,
+)
 from channels.services.health import closed_channels
 from contacts.models import Contact, ImportJob
 from contacts.selectors import template_variables
@@ -203,7 +215,9 @@ class _Terms:
 
     bit: int
     kind: ChannelKind
+    #: The cheapest and the dearest of its accounts: which of them carries a message is not known before.
     price: Decimal
+    top_price: Decimal
     counts_parts: bool
     max_text: int
     charged_if_met: bool  #: charged when the step did what was expected of it
@@ -278,7 +292,7 @@ def run(campaign: Campaign) -> Preflight:
         if not personal:
             sums = _same_for_all(by_mask, terms, texts)
         _add_up(result, sums, sendable)
-    result.steps = _steps(steps, terms, by_mask, sums)
+    result.steps = _steps(steps, terms, by_mask, sums, texts)
     result.merged = ImportJob.objects.filter(target__campaigns=campaign).aggregate(n=Sum("duplicates"))["n"] or 0
     result.at_least = _duration(campaign, steps, result.people)
     law = legal.notes_for([ChannelKind(step.channel.kind) for step in steps], [Purpose(campaign.purpose)])
@@ -442,23 +456,26 @@ def _charge(able: Sequence[_Terms], parts: Mapping[ChannelKind, int], people: in
         sums.step_parts[one.bit] += people * number
         if number > 1:
             sums.several_parts += people
-    low, high, single, last = _bill(able, [one.price * number for one, number in zip(able, counted, strict=True)])
+    lowest = [one.price * number for one, number in zip(able, counted, strict=True)]
+    low, high, single, last = _bill(able, lowest, [one.top_price * n for one, n in zip(able, counted, strict=True)])
     sums.low += low * people
     sums.high += high * people
     sums.single += single * people
     sums.last += last * people
 
 
-def _bill(able: Sequence[_Terms], prices: Sequence[Decimal]) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+def _bill(
+    able: Sequence[_Terms], lowest: Sequence[Decimal], prices: Sequence[Decimal]
+) -> tuple[Decimal, Decimal, Decimal, Decimal]:
     """(cheapest, dearest, dearest without doubles, last step only) for one person who can take these steps."""
-    low = prices[0] if able[0].charged_if_met else Decimal(0)
+    low = lowest[0] if able[0].charged_if_met else Decimal(0)
     single = Decimal(0)
     on_the_way = Decimal(0)
     for one, price in zip(able, prices, strict=True):
         single = max(single, on_the_way + price)
         if one.charged_if_missed:
             on_the_way += price
-    return low, sum(prices, Decimal(0)), single, prices[-1]
+    return low, sum(prices, Decimal(0)), single, lowest[-1]
 
 
 def _batches(rows: Iterator[Any]) -> Iterator[list[Any]]:
@@ -492,23 +509,29 @@ def _render(text: Prepared, values: Mapping[str, Any]) -> Rendered:
 
 
 def _terms(index: int, step: ChainStep) -> _Terms:
-    charged = Milestone(step.channel.charged_on)
+    accounts = accounts_of(step)
+    facts = [provider_class(one.provider).capabilities for one in accounts]
     expected = step.then_expect or step.expect
     first = Milestone(step.expect) if step.expect else None
     last = Milestone(expected) if expected else None
+    charged = [Milestone(one.charged_on) for one in accounts]
     return _Terms(
         bit=1 << index,
         kind=ChannelKind(step.channel.kind),
-        price=step.channel.price,
-        counts_parts=provider_class(step.channel.provider).capabilities.counts_sms_parts,
-        max_text=provider_class(step.channel.provider).capabilities.max_text,
-        charged_if_met=last is None or RANK[charged] <= RANK[last],
-        # Missed means at worst: everything below the last expectation came, the expectation itself did not.
-        charged_if_missed=step.channel.charged_on == ChargedOn.ACCEPTED
-        or last is None
-        or RANK[charged] < RANK[last]
-        or (first is not None and first is not last and RANK[charged] <= RANK[first]),
+        price=min(one.price for one in accounts),
+        top_price=max(one.price for one in accounts),
+        counts_parts=any(one.counts_sms_parts for one in facts),
+        max_text=min(one.max_text for one in facts),
+        charged_if_met=last is None or all(RANK[one] <= RANK[last] for one in charged),
+        charged_if_missed=any(_is_charged_if_missed(one, first, last) for one in charged),
     )
+
+
+def _is_charged_if_missed(charged: Milestone, first: Milestone | None, last: Milestone | None) -> bool:
+    """Missed means at worst: everything below the last expectation came, the expectation itself did not."""
+    if charged is Milestone.ACCEPTED or last is None or RANK[charged] < RANK[last]:
+        return True
+    return first is not None and first is not last and RANK[charged] <= RANK[first]
 
 
 def _is_personal(text: Prepared) -> bool:
@@ -543,7 +566,12 @@ def _add_up(result: Preflight, sums: _Sums, sendable: int) -> None:
 
 def _preview(kind: ChannelKind, text: Prepared, sums: _Sums, steps: Sequence[ChainStep]) -> TextPreview:
     ordered = sorted(sums.lengths[kind], key=lambda one: one[:2])
-    facts = [provider_class(step.channel.provider).capabilities for step in steps if step.channel.kind == kind]
+    facts = [
+        provider_class(one.provider).capabilities
+        for step in steps
+        for one in accounts_of(step)
+        if step.channel.kind == kind
+    ]
     return TextPreview(
         kind,
         _example(text, ordered[len(ordered) // 2]),
@@ -562,33 +590,49 @@ def _example(text: Prepared, one: tuple[int, int, dict[str, Any]]) -> Example:
     return Example(pk, who, rendered, length, count_segments(rendered.text).parts)
 
 
+def _rung(step: ChainStep, texts: Mapping[ChannelKind, Prepared] | None) -> Rung:
+    """The step as the rules see it, with the life of the text it will send where an approved one has its own."""
+    rung = Rung.of(step)
+    text = (texts or {}).get(rung.kind)
+    lives = [approved.life_of(one.pk, text.source) for one in accounts_of(step)] if text is not None else []
+    known = [life for life in lives if life is not None]
+    return replace(rung, life=max(known)) if known else rung
+
+
 def _steps(
-    steps: Sequence[ChainStep], terms: Sequence[_Terms], by_mask: Counter[int], sums: _Sums
+    steps: Sequence[ChainStep],
+    terms: Sequence[_Terms],
+    by_mask: Counter[int],
+    sums: _Sums,
+    texts: Mapping[ChannelKind, Prepared] | None,
 ) -> list[StepPreview]:
     found = []
     sendable = sum(count for mask, count in by_mask.items() if mask)
     scale = Decimal(sendable) / sums.walked if sums.walked else Decimal(1)
+    rungs = [_rung(step, texts) for step in steps]
+    seen = doubles_seen(rungs)
     for index, (step, one) in enumerate(zip(steps, terms, strict=True)):
         walked = sums.step_people[one.bit]
         parts = Decimal(sums.step_parts[one.bit]) / walked if walked else Decimal(1)
         # With texts that were tried on people: those whose text can be made. Else all with an address.
         able = sum(count for mask, count in by_mask.items() if mask & one.bit)
         people = round(walked * scale) if sums.walked else able
-        last = index == len(steps) - 1
-        risk, why = double_risk(step)
+        last = index == len(steps) - 1 and not step.chain.dialogue_days
+        rung = rungs[index]
+        risk, _why = double_risk(rung)
         found.append(
             StepPreview(
                 number=index + 1,
-                channel=step.channel.name,
+                channel=say_accounts(accounts_of(step)),
                 channel_id=step.channel_id,
-                sentence=say_step(Rung.of(step), last=last),
+                sentence=say_step(rung, last=last),
                 price=step.channel.price,
                 charged_on=str(step.channel.get_charged_on_display()),
                 people=people,
                 parts=parts,
                 cost=rounded(step.channel.price * parts * people),
                 doubles=not last and risk is Risk.POSSIBLE,
-                doubles_why="" if last else _(why),
+                doubles_why="" if last else say_doubles(rung, seen),
             )
         )
     return found
@@ -619,16 +663,17 @@ def _warnings(
             yield Finding(_ROBOT_HOURS, Mend.HOURS)
         if campaign.purpose == Purpose.MARKETING:
             yield Finding(_ROBOT_ADVERTISING, Mend.CHAIN, campaign.chain_id)
-    for problem in validate_chain([Rung.of(step) for step in steps]):
+    for problem in validate_chain([Rung.of(step) for step in steps], any_first=bool(campaign.chain.dialogue_days)):
         if problem.level is Level.WARNING and problem.step is not None:
             params = {"step": problem.step + 1, "problem": problem.text()}
             yield Finding(_CHAIN_WARNING, Mend.CHAIN, campaign.chain_id, params)
     yield from template_findings(campaign, steps, Level.WARNING)
     troubled = closed_channels()
-    for channel in {step.channel_id: step.channel for step in steps}.values():
+    accounts = {one.pk: one for step in steps for one in accounts_of(step)}.values()
+    for channel in accounts:
         if channel.enabled and channel.pk in troubled:
             yield Finding(_TROUBLE, Mend.CHANNEL, channel.pk, {"channel": channel.name})
-    if len({step.channel.currency for step in steps}) > 1:
+    if len({one.currency for one in accounts}) > 1:
         yield Finding(_CURRENCIES, Mend.CHAIN, campaign.chain_id)
     if result.several_parts:
         yield Finding(_PARTS, Mend.TEMPLATE, campaign.template_id, {"people": result.several_parts})
@@ -637,7 +682,7 @@ def _warnings(
         params = {
             "people": long.people,
             "channel": channel.name,
-            "limit": provider_class(channel.provider).capabilities.max_text,
+            "limit": min(provider_class(one.provider).capabilities.max_text for one in accounts_of(steps[index])),
             "who": ", ".join(long.examples) or "…",
         }
         yield Finding(_TOO_LONG, Mend.TEMPLATE, campaign.template_id, params)

@@ -17,11 +17,11 @@ from django.utils.translation import gettext_noop
 from campaigns.models import Campaign
 from campaigns.selectors import audience, can_take, is_never, refusal, windows_for
 from cascade.vocabulary import ChannelKind, Purpose
-from channels.models import ChainStep
+from channels.models import ChainStep, Channel
 from channels.providers.registry import provider_class
-from channels.services import approved
+from channels.services import approved, chains
 from channels.services.accounts import AccountError, adapter_for
-from channels.services.chains import Level, Rung, validate_chain
+from channels.services.chains import Level, Rung, accounts_of, validate_chain
 from contacts.selectors import known_variables, list_variables
 from templates_app.links import LinkError
 from templates_app.models import KindChoices
@@ -74,7 +74,7 @@ _OVER_BEFORE = gettext_noop("The campaign starts after the moment from which not
 
 def steps_of(campaign: Campaign) -> list[ChainStep]:
     """Steps of the campaign's chain with their channels, one query."""
-    return list(campaign.chain.steps.select_related("channel"))
+    return chains.steps_of(campaign.chain)
 
 
 def texts_of(campaign: Campaign, steps: list[ChainStep]) -> dict[ChannelKind, Text]:
@@ -92,7 +92,7 @@ def blockers(campaign: Campaign) -> list[Finding]:
 
 
 def _chain(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
-    for problem in validate_chain([Rung.of(step) for step in steps]):
+    for problem in validate_chain([Rung.of(step) for step in steps], any_first=bool(campaign.chain.dialogue_days)):
         if problem.level is not Level.ERROR:
             continue
         params = {"chain": campaign.chain.name, "problem": problem.text()}
@@ -103,16 +103,25 @@ def _chain(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
 
 
 def _channels(steps: list[ChainStep]) -> Iterator[Finding]:
-    for channel in {step.channel_id: step.channel for step in steps}.values():
-        if not channel.enabled:
-            yield Finding(_DISABLED, Mend.CHANNEL, channel.pk, {"channel": channel.name})
-            continue
-        try:
-            if adapter_for(channel).capabilities.codes_only:
-                yield Finding(_CODES, Mend.CHAIN, params={"channel": channel.name})
-        except AccountError as error:
-            why = _(error.message) % error.params
-            yield Finding(_ACCOUNT, Mend.CHANNEL, channel.pk, {"channel": channel.name, "why": why})
+    """Accounts that cannot be used, of steps that have no other."""
+    found: dict[int, Finding] = {}
+    for step in steps:
+        hindered = [_hindrance(channel) for channel in accounts_of(step)]
+        if all(hindered):
+            found |= {one.pk or 0: one for one in hindered if one is not None}
+    yield from found.values()
+
+
+def _hindrance(channel: Channel) -> Finding | None:
+    if not channel.enabled:
+        return Finding(_DISABLED, Mend.CHANNEL, channel.pk, {"channel": channel.name})
+    try:
+        if adapter_for(channel).capabilities.codes_only:
+            return Finding(_CODES, Mend.CHAIN, params={"channel": channel.name})
+    except AccountError as error:
+        why = _(error.message) % error.params
+        return Finding(_ACCOUNT, Mend.CHANNEL, channel.pk, {"channel": channel.name, "why": why})
+    return None
 
 
 def _texts(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from django.forms.models import BaseInlineFormSet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin, StackedInline
@@ -46,7 +46,9 @@ class StepFormSet(BaseInlineFormSet):
         if not kept:
             raise forms.ValidationError(_("A chain needs at least one step. Add one below, or start from a preset."))
         try:
-            problems = chains.validate_chain([Rung.of(form.instance) for form in kept])
+            # The chain's own form has put its choice into the instance by now.
+            any_first = bool(self.instance.dialogue_days)
+            problems = chains.validate_chain([Rung.of(form.instance) for form in kept], any_first=any_first)
         except AccountError as error:
             raise forms.ValidationError(_(error.message) % error.params) from None
         refused = False
@@ -62,7 +64,18 @@ class StepFormSet(BaseInlineFormSet):
 class StepForm(forms.ModelForm):
     class Meta:
         model = ChainStep
-        fields = ("channel", "expect", "wait", "then_expect", "then_wait", "min_wait", "only_tag", "order")
+        fields = (
+            "channel",
+            "expect",
+            "wait",
+            "reserve",
+            "second_reserve",
+            "then_expect",
+            "then_wait",
+            "min_wait",
+            "only_tag",
+            "order",
+        )
 
     def clean(self) -> dict[str, Any]:
         """The second wait is whole or absent; without a first milestone there is nothing to count from."""
@@ -74,6 +87,9 @@ class StepForm(forms.ModelForm):
             self.add_error("then_expect", _("Choose first what the step waits for."))
         elif then and then == cleaned.get("expect"):
             self.add_error("then_expect", _("This is what the step waits for already."))
+        if cleaned.get("second_reserve") and not cleaned.get("reserve"):
+            # Chosen in the second place only: it is the first that stands in.
+            cleaned["reserve"], cleaned["second_reserve"] = cleaned["second_reserve"], None
         if not then:
             # A number without a milestone has no meaning; keeping it would break the table's own rule.
             cleaned["then_wait"] = None
@@ -91,8 +107,16 @@ class StepInline(StackedInline):  # type: ignore[misc]
     fieldsets = (
         (None, {"fields": (("channel", "expect", "wait"),)}),
         (
-            gettext_lazy("More: a second wait, limits"),
-            {"fields": (("then_expect", "then_wait"), ("min_wait", "only_tag"), "order"), "classes": ("collapse",)},
+            gettext_lazy("More: reserve accounts, a second wait, limits"),
+            {
+                "fields": (
+                    ("reserve", "second_reserve"),
+                    ("then_expect", "then_wait"),
+                    ("min_wait", "only_tag"),
+                    "order",
+                ),
+                "classes": ("collapse",),
+            },
         ),
     )
     formfield_overrides = {DurationColumn: {"form_class": DurationField, "widget": DurationWidget}}
@@ -100,10 +124,12 @@ class StepInline(StackedInline):  # type: ignore[misc]
     def get_formset(self, request: HttpRequest, obj: Chain | None = None, **kwargs: Any) -> Any:
         formset = super().get_formset(request, obj, **kwargs)
         fields = formset.form.base_fields
-        if "channel" in fields:
+        for name in {"channel", "reserve", "second_reserve"} & set(fields):
             # A new channel is a page with a choice and a check, too much for a pop-up.
             for link in ("can_add_related", "can_change_related", "can_delete_related", "can_view_related"):
-                setattr(fields["channel"].widget, link, False)
+                setattr(fields[name].widget, link, False)
+        for name in {"reserve", "second_reserve"} & set(fields):
+            fields[name].empty_label = _("nobody stands in")
         if "expect" in fields:
             fields["expect"].choices = _named_blank(fields["expect"], _("nothing: go on when the time is over"))
             fields["then_expect"].choices = _named_blank(fields["then_expect"], _("nothing more"))
@@ -119,7 +145,7 @@ def _named_blank(field: Any, words: str) -> list[tuple[str, str]]:
 class ChainForm(forms.ModelForm):
     class Meta:
         model = Chain
-        fields = ("name", "on_trouble")
+        fields = ("name", "on_trouble", "dialogue_days")
         labels = {"name": gettext_lazy("Title")}
         help_texts = {"on_trouble": gettext_lazy("An empty balance, a refused token, an outage.")}
 
@@ -134,7 +160,7 @@ class ChainForm(forms.ModelForm):
 class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     list_display = ("shown_name", "shown_steps", "shown_price")
     search_fields = ("name",)
-    fields = ("name", "on_trouble")
+    fields = ("name", "on_trouble", "dialogue_days")
     inlines = (StepInline,)
     form = ChainForm
     compressed_fields = False
@@ -149,7 +175,9 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
     # ------------------------------------------------------------ list
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Chain]:
-        found: QuerySet[Chain] = super().get_queryset(request).prefetch_related("steps__channel")
+        found: QuerySet[Chain] = (
+            super().get_queryset(request).prefetch_related("steps__channel", "steps__reserve", "steps__second_reserve")
+        )
         return found
 
     @display(description=gettext_lazy("Title"), ordering="name")
@@ -165,8 +193,8 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("At most"))
     def shown_price(self, chain: Chain) -> str:
-        """The dearest way a person can go: each step paid."""
-        prices = [step.channel.price for step in chain.steps.all()]
+        """The dearest way a person can go: each step paid, through its dearest account."""
+        prices = [max(one.price for one in chains.accounts_of(step)) for step in chain.steps.all()]
         if not any(prices):
             return _("free")
         first = chain.steps.all()[0].channel
@@ -232,28 +260,46 @@ class ChainAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
 
 def chain_panel(chain: Chain) -> dict[str, Any]:
     """Sentence, steps with price and risk of doubles, warnings."""
-    steps = list(chain.steps.select_related("channel", "only_tag"))
+    steps = chains.steps_of(chain)
     try:
         rungs = [Rung.of(step) for step in steps]
     except AccountError as error:
         return {"broken": _(error.message) % error.params}
     shown = []
+    seen = chains.doubles_seen(rungs)
     for index, (step, rung) in enumerate(zip(steps, rungs, strict=True)):
-        last = index == len(rungs) - 1
-        risk, reason = chains.double_risk(rung)
+        last = index == len(rungs) - 1 and not chain.dialogue_days
+        risk, _reason = chains.double_risk(rung)
         shown.append(
             {
                 "number": index + 1,
                 "icon": ICONS[rung.kind],
                 "text": chains.say_step(rung, last=last),
-                "price": price_words(step.channel) if step.channel.price else _("free"),
+                "price": _prices(chains.accounts_of(step)),
                 "tag": step.only_tag,
                 "risk": "" if last else risk.value,
-                "reason": "" if last else _(reason),
-                "disabled": not step.channel.enabled,
+                "doubles": "" if last else chains.say_doubles(rung, seen),
+                "disabled": not any(one.enabled for one in chains.accounts_of(step)),
             }
         )
-    return {"steps": shown, "warnings": _warnings(chains.validate_chain(rungs))}
+    problems = chains.validate_chain(rungs, any_first=bool(chain.dialogue_days))
+    return {"steps": shown, "warnings": _warnings(problems), "dialogue": _say_dialogue(chain)}
+
+
+def _say_dialogue(chain: Chain) -> str:
+    """What the option does, in one sentence; "" where it is off."""
+    if not chain.dialogue_days:
+        return ""
+    return ngettext(
+        "Who has written to you within %(days)s day gets it first where they wrote.",
+        "Who has written to you within %(days)s days gets it first where they wrote.",
+        chain.dialogue_days,
+    ) % {"days": chain.dialogue_days}
+
+
+def _prices(accounts: Sequence[Channel]) -> str:
+    """“4,80 RUB”, or “4,80 RUB / 5,10 RUB” where an account in reserve costs something else."""
+    return " / ".join(dict.fromkeys(price_words(one) if one.price else _("free") for one in accounts))
 
 
 def _warnings(problems: Sequence[Problem]) -> list[dict[str, Any]]:

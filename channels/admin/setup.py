@@ -27,6 +27,7 @@ from channels.models import Channel, ChannelPull, ChannelSetup
 from channels.providers.base import Capabilities
 from channels.services import accounts, approved, chains, checks, incoming, setup
 from channels.services.accounts import AccountError
+from channels.services.chains import steps_through
 from channels.services.setup import Key, Mark, Step
 
 #: How often a page that waits for a receipt looks, in milliseconds.
@@ -252,7 +253,7 @@ def _heard(step: Step, capabilities: Capabilities, facts: ChannelSetup) -> list[
 
 def _chained(row: Row, step: Step, channel: Channel) -> None:
     if step.mark is Mark.DONE:
-        named = channel.chain_steps.order_by("chain__name").values_list("chain_id", "chain__name").distinct()
+        named = steps_through(channel).order_by("chain__name").values_list("chain_id", "chain__name").distinct()
         row.chains = [(reverse("admin:channels_chain_change", args=[pk]), name) for pk, name in named[:10]]
     else:
         row.words = [_(_CHAIN_WHY)]

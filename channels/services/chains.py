@@ -6,19 +6,23 @@ Everything is read from Capabilities, so a new provider brings its own limits he
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import Q, QuerySet
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 
 from cascade.plan import Expectation, SendWindow, Step
 from cascade.vocabulary import ChannelKind, Milestone, Purpose
-from channels.models import Chain, ChainStep, Channel, ExpectChoices
+from channels.models import Chain, ChainStep, Channel, ChannelState, ExpectChoices
 from channels.providers.base import Capabilities, How, TtlRange
 from channels.services.accounts import capabilities_of
+from templates_app.models import KindChoices
 
 # ---------------------------------------------------------------- what is wrong with a chain
 
@@ -58,14 +62,22 @@ class Rung:
     min_wait: timedelta = timedelta(minutes=1)
     channel_id: int = 0
     price: Any = 0
+    #: (channel id, kind) of the accounts that stand in for the first one. `capabilities` is what all of them can do.
+    reserves: tuple[tuple[int, ChannelKind], ...] = ()
+    #: How long the provider keeps an undelivered message of the text to be sent, where its approved text says so.
+    life: timedelta | None = None
+
+    @property
+    def account_ids(self) -> list[int]:
+        return [self.channel_id, *(channel_id for channel_id, _kind in self.reserves)]
 
     @classmethod
     def of(cls, step: ChainStep) -> Rung:
         """From a model row, saved or not."""
         return cls(
-            channel_name=step.channel.name,
+            channel_name=say_accounts(accounts_of(step)),
             kind=ChannelKind(step.channel.kind),
-            capabilities=capabilities_of(step.channel),
+            capabilities=common(capabilities_of(channel) for channel in accounts_of(step)),
             expect=step.expect,
             wait=step.wait,
             then_expect=step.then_expect,
@@ -73,6 +85,7 @@ class Rung:
             min_wait=step.min_wait,
             channel_id=step.channel_id,
             price=step.channel.price,
+            reserves=tuple((one.pk, ChannelKind(one.kind)) for one in accounts_of(step)[1:]),
         )
 
 
@@ -102,6 +115,10 @@ _DOUBLE_BLIND = gettext_noop(
 )
 _ORDER = gettext_noop("The second wait must be for more than the first: “%(then)s” comes before “%(first)s”.")
 _TWICE = gettext_noop("The channel “%(channel)s” stands in the chain more than once.")
+_OTHER_KIND = gettext_noop(
+    "A reserve account must be of the same kind: this step writes to %(kind)s. For another kind make a step of its own."
+)
+_SAME_ACCOUNT = gettext_noop("This account stands in the step already.")
 _DEARER_FIRST = gettext_noop(
     "“%(channel)s” costs more than “%(next)s” after it. From cheap to dear is what saves money."
 )
@@ -124,14 +141,16 @@ def reportable(capabilities: Capabilities) -> list[Milestone]:
     return [milestone for milestone in _OFFER if milestone in possible]
 
 
-def validate_chain(rungs: Sequence[Rung]) -> list[Problem]:
-    """Everything wrong or risky, in the order of the steps."""
+def validate_chain(rungs: Sequence[Rung], *, any_first: bool = False) -> list[Problem]:
+    """Everything wrong or risky, in the order of the steps. `any_first`: a person's last dialogue may put any of them
+    before all others (Chain.dialogue_days), so the last one has steps behind it, too."""
     if not rungs:
         return [Problem(Level.ERROR, _EMPTY)]
     problems: list[Problem] = []
+    may_be_followed = any_first and len(rungs) > 1
     for index, rung in enumerate(rungs):
         following = rungs[index + 1] if index + 1 < len(rungs) else None
-        problems += _validate_step(index, rung, following)
+        problems += _validate_step(index, rung, following, followed=following is not None or may_be_followed)
     seen: set[int] = set()
     for index, rung in enumerate(rungs):
         if rung.channel_id and rung.channel_id in seen:
@@ -140,7 +159,19 @@ def validate_chain(rungs: Sequence[Rung]) -> list[Problem]:
     return sorted(problems, key=lambda one: (one.step is None, one.step or 0))
 
 
-def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[Problem]:
+def _validate_accounts(index: int, rung: Rung) -> Iterable[Problem]:
+    seen = {rung.channel_id}
+    for position, (channel_id, kind) in enumerate(rung.reserves):
+        where = ("reserve", "second_reserve")[position]
+        if kind is not rung.kind:
+            yield Problem(Level.ERROR, _OTHER_KIND, {"kind": KindChoices(rung.kind.value).label}, index, where)
+        elif channel_id in seen:
+            yield Problem(Level.ERROR, _SAME_ACCOUNT, {}, index, where)
+        seen.add(channel_id)
+
+
+def _validate_step(index: int, rung: Rung, following: Rung | None, *, followed: bool) -> Iterable[Problem]:
+    yield from _validate_accounts(index, rung)
     possible = reportable(rung.capabilities)
     for value, where in ((rung.expect, "expect"), (rung.then_expect, "then_expect")):
         if value and Milestone(value) not in possible:
@@ -155,7 +186,7 @@ def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[P
     ):
         params = {"then": milestone_label(rung.then_expect), "first": milestone_label(rung.expect)}
         yield Problem(Level.ERROR, _ORDER, params, index, "then_expect")
-    if following is None:
+    if not followed:
         return
     if not rung.expect and not rung.capabilities.codes_only:
         yield Problem(Level.WARNING, _BY_TIME, {}, index, "expect")
@@ -171,7 +202,7 @@ def _validate_step(index: int, rung: Rung, following: Rung | None) -> Iterable[P
         params = {"channel": rung.channel_name, "wait": say_duration(rung.wait)}
         message = _DOUBLE_BLIND if rung.capabilities.recall else _DOUBLE
         yield Problem(Level.WARNING, message, params, index, "wait")
-    if rung.price > following.price:
+    if following is not None and rung.price > following.price:
         params = {"channel": rung.channel_name, "next": following.channel_name}
         yield Problem(Level.WARNING, _DEARER_FIRST, params, index, "channel")
 
@@ -187,12 +218,19 @@ _RECALLED_BLIND = gettext_noop(
     "The message is taken back before the next one goes out, but nobody can tell whether it had been read by then."
 )
 _STAYS = gettext_noop("An undelivered message stays at the provider and may still arrive after the next one.")
+_TEXT_LONGER = gettext_noop("Its approved text is kept at the provider longer than the wait.")
+_BY_TEXT = gettext_noop(
+    "How long an undelivered message is kept stands in its approved text, longest in advertising; the check before the "
+    "launch knows it."
+)
 _TTL_LONGER = gettext_noop("The provider keeps the message longer than the wait.")
 
 
 def double_risk(step: Rung | ChainStep) -> tuple[Risk, str]:
     """Can a person get this message *after* the fallback has gone out? (risk, reason as English msgid) (R7)"""
     rung = step if isinstance(step, Rung) else Rung.of(step)
+    if rung.life is not None:
+        return (Risk.EXCLUDED, _DIES) if rung.life <= rung.wait else (Risk.POSSIBLE, _TEXT_LONGER)
     ttl = rung.capabilities.ttl
     if ttl is not None and ttl.minimum <= rung.wait:
         return Risk.EXCLUDED, _DIES
@@ -200,10 +238,114 @@ def double_risk(step: Rung | ChainStep) -> tuple[Risk, str]:
         if Milestone.DELIVERED in reportable(rung.capabilities):
             return Risk.EXCLUDED, _RECALLED
         return Risk.POSSIBLE, _RECALLED_BLIND
+    if rung.capabilities.template_ttl:
+        return Risk.POSSIBLE, _BY_TEXT
     return Risk.POSSIBLE, _STAYS if ttl is None else _TTL_LONGER
 
 
+def common(accounts: Iterable[Capabilities]) -> Capabilities:
+    """What every one of these accounts can do: a step promises no more than its weakest account keeps.
+
+    Where to and how a message goes (address, batches, pace) stays each account's own and is the first one's here.
+    """
+    first, *others = accounts
+    if not others:
+        return first
+    every = [first, *others]
+    return replace(
+        first,
+        reports={
+            milestone: how
+            for milestone, how in first.reports.items()
+            if all(milestone in one.reports for one in others)
+        },
+        idempotent_send=all(one.idempotent_send for one in every),
+        lookup_by_ref=all(one.lookup_by_ref for one in every),
+        poll_batch=min(one.poll_batch for one in every),
+        ttl=_common_ttl([one.ttl for one in every]),
+        recall=all(one.recall for one in every),
+        check=all(one.check for one in every),
+        max_text=min(one.max_text for one in every),
+        counts_sms_parts=any(one.counts_sms_parts for one in every),
+        has_subject=all(one.has_subject for one in every),
+        buttons=min(one.buttons for one in every),
+    )
+
+
+def _common_ttl(ranges: Sequence[TtlRange | None]) -> TtlRange | None:
+    """Lives that every account can give; None where one cannot, or nothing is allowed by all."""
+    known = [one for one in ranges if one is not None]
+    if len(known) < len(ranges):
+        return None
+    minimum, maximum = max(one.minimum for one in known), min(one.maximum for one in known)
+    return TtlRange(minimum, maximum, max(one.step for one in known)) if minimum <= maximum else None
+
+
+# ---------------------------------------------------------------- doubles that were seen
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of messages that had not arrived when the next step went out (`fallbacks`), how many arrived all the same."""
+
+    fallbacks: int
+    doubles: int
+
+
+#: Fewer say nothing.
+ENOUGH_SEEN = 50
+
+
+def keep_doubles_seen(seen: Mapping[int, Seen]) -> None:
+    """Keep these figures, by channel; the others' begin anew."""
+    ChannelState.objects.exclude(channel_id__in=seen).update(fallbacks=0, doubles=0)
+    for channel_id, one in seen.items():
+        ChannelState.objects.filter(channel_id=channel_id).update(fallbacks=one.fallbacks, doubles=one.doubles)
+
+
+def doubles_seen(rungs: Iterable[Rung]) -> dict[int, Seen]:
+    """What was seen of these steps' accounts, by channel. One query."""
+    wanted = [channel_id for rung in rungs for channel_id in rung.account_ids]
+    rows = ChannelState.objects.filter(channel_id__in=wanted, fallbacks__gt=0)
+    return {one: Seen(fallbacks, doubles) for one, fallbacks, doubles in rows.values_list("pk", "fallbacks", "doubles")}
+
+
+def say_doubles(rung: Rung, seen: Mapping[int, Seen]) -> str:
+    """“Doubles: excluded.” or “Doubles: possible, about 3 %.”, with the reason: from what the wire can do and, as soon as
+    enough was seen, from facts. A promise that facts contradict is said to be one."""
+    risk, why = double_risk(rung)
+    found = [seen[one] for one in rung.account_ids if one in seen]
+    fallbacks, doubles = sum(one.fallbacks for one in found), sum(one.doubles for one in found)
+    params = {"share": number_format(Decimal(doubles * 100) / fallbacks, 1) if fallbacks else "", "seen": fallbacks}
+    if fallbacks < ENOUGH_SEEN:
+        words = _(_EXCLUDED if risk is Risk.EXCLUDED else _POSSIBLE)
+    elif risk is Risk.POSSIBLE:
+        words = _(_POSSIBLE_ABOUT) % params
+    else:
+        words = _(_EXCLUDED_BUT if doubles else _EXCLUDED_SEEN) % params
+    return f"{words} {_(why)}"
+
+
+_EXCLUDED = gettext_noop("Doubles: excluded.")
+_EXCLUDED_SEEN = gettext_noop("Doubles: excluded, none in %(seen)s cases.")
+_EXCLUDED_BUT = gettext_noop(
+    "Doubles: should be excluded, but the provider let %(share)s %% of %(seen)s late messages through."
+)
+_POSSIBLE = gettext_noop("Doubles: possible; how many is not known yet.")
+_POSSIBLE_ABOUT = gettext_noop("Doubles: possible, about %(share)s %% (%(seen)s cases).")
+
+
 # ---------------------------------------------------------------- in words
+
+
+def say_accounts(accounts: Sequence[Channel]) -> str:
+    """“SMSC”, or “SMSC, in reserve SMS Aero”."""
+    if len(accounts) == 1:
+        return accounts[0].name
+    return _("%(first)s, in reserve %(others)s") % {
+        "first": accounts[0].name,
+        "others": ", ".join(one.name for one in accounts[1:]),
+    }
 
 
 def milestone_label(value: str) -> str:
@@ -251,7 +393,7 @@ def say_chain(rungs: Sequence[Rung]) -> str:
 
 def rungs_of(chain: Chain) -> list[Rung]:
     """Steps of a saved chain, one query."""
-    return [Rung.of(step) for step in chain.steps.select_related("channel")]
+    return [Rung.of(step) for step in steps_of(chain)]
 
 
 # ---------------------------------------------------------------- presets
@@ -388,49 +530,75 @@ def freeze_steps(
     `windows`: one sending window for all steps, or one per channel kind; kinds without one may send at any hour.
     Besides what cascade.plan.Step needs (see to_plan_step) each step carries what the shell around the core needs.
     """
-    frozen = []
-    steps = list(chain.steps.select_related("channel"))
-    for index, step in enumerate(steps):
-        channel = step.channel
-        capabilities = capabilities_of(channel)
-        kind = ChannelKind(channel.kind)
-        window = windows.get(kind) if isinstance(windows, Mapping) else windows
-        ttl = capabilities.ttl
-        last = index == len(steps) - 1
-        min_wait = step.min_wait if ttl is None or last else max(step.min_wait, ttl.minimum)
-        frozen.append(
-            {
-                "channel_id": channel.pk,
-                "kind": kind.value,
-                "provider": channel.provider,
-                "purpose": str(purpose),
-                "expectations": _freeze_expectations(step),
-                "wait": step.wait.total_seconds(),
-                # R13 must not shrink a wait below what the provider keeps the message: that would make doubles.
-                "min_wait": min_wait.total_seconds(),
-                "window": _freeze_window(window),
-                "idempotent": capabilities.idempotent_send,
-                "lookup_by_ref": capabilities.lookup_by_ref,
-                "address": capabilities.address.value,
-                "ttl": None if ttl is None else ttl.snap(step.wait).total_seconds(),
-                "ttl_range": None
-                if ttl is None
-                else [ttl.minimum.total_seconds(), ttl.maximum.total_seconds(), ttl.step.total_seconds()],
-                "recall": capabilities.recall,
-                "can_poll": capabilities.poll_batch > 0,
-                "price": str(channel.price),
-                "currency": channel.currency,
-                "charged_on": channel.charged_on,
-                "counts_sms_parts": capabilities.counts_sms_parts,
-                "max_text": capabilities.max_text,
-                "has_subject": capabilities.has_subject,
-                "buttons": capabilities.buttons,
-                "only_tag": step.only_tag_id,
-                "check_registration": channel.check_registration and capabilities.check,
-                "due": None if capabilities.due is None else capabilities.due.total_seconds(),
-            }
-        )
-    return frozen
+    steps = steps_of(chain)
+    return [
+        # Where the last dialogue may put any step first, none is sure to be the last.
+        _freeze_step(step, str(purpose), windows, last=index == len(steps) - 1 and not chain.dialogue_days)
+        for index, step in enumerate(steps)
+    ]
+
+
+def steps_of(chain: Chain) -> list[ChainStep]:
+    """The chain's steps with their accounts, in one query."""
+    return list(chain.steps.select_related("channel", "reserve", "second_reserve", "only_tag"))
+
+
+def steps_through(channel: Channel) -> QuerySet[ChainStep]:
+    """Steps that name this account, also in reserve."""
+    return ChainStep.objects.filter(Q(channel=channel) | Q(reserve=channel) | Q(second_reserve=channel))
+
+
+def accounts_of(step: ChainStep) -> list[Channel]:
+    """The accounts of a step, in the order they are tried."""
+    return [one for one in (step.channel, step.reserve, step.second_reserve) if one is not None]
+
+
+def _freeze_step(step: ChainStep, purpose: str, windows: Windows, *, last: bool) -> dict[str, Any]:
+    """The step's own terms, those of its first account beside them, those of its reserves in a list."""
+    kind = ChannelKind(step.channel.kind)
+    accounts = accounts_of(step)
+    first, *reserves = (_freeze_account(step, channel) for channel in accounts)
+    shared = common(capabilities_of(channel) for channel in accounts)
+    ttls = [found.minimum for found in (capabilities_of(channel).ttl for channel in accounts) if found is not None]
+    return {
+        **first,
+        "reserves": reserves,
+        "kind": kind.value,
+        "purpose": purpose,
+        "expectations": _freeze_expectations(step),
+        "wait": step.wait.total_seconds(),
+        # R13 must not shrink a wait below what a provider keeps the message: that would make doubles.
+        "min_wait": max([step.min_wait, *([] if last else ttls)]).total_seconds(),
+        "window": _freeze_window(windows.get(kind) if isinstance(windows, Mapping) else windows),
+        "idempotent": shared.idempotent_send,
+        "only_tag": step.only_tag_id,
+    }
+
+
+def _freeze_account(step: ChainStep, channel: Channel) -> dict[str, Any]:
+    capabilities = capabilities_of(channel)
+    ttl = capabilities.ttl
+    return {
+        "channel_id": channel.pk,
+        "provider": channel.provider,
+        "lookup_by_ref": capabilities.lookup_by_ref,
+        "address": capabilities.address.value,
+        "ttl": None if ttl is None else ttl.snap(step.wait).total_seconds(),
+        "ttl_range": None
+        if ttl is None
+        else [ttl.minimum.total_seconds(), ttl.maximum.total_seconds(), ttl.step.total_seconds()],
+        "recall": capabilities.recall,
+        "can_poll": capabilities.poll_batch > 0,
+        "price": str(channel.price),
+        "currency": channel.currency,
+        "charged_on": channel.charged_on,
+        "counts_sms_parts": capabilities.counts_sms_parts,
+        "max_text": capabilities.max_text,
+        "has_subject": capabilities.has_subject,
+        "buttons": capabilities.buttons,
+        "check_registration": channel.check_registration and capabilities.check,
+        "due": None if capabilities.due is None else capabilities.due.total_seconds(),
+    }
 
 
 def to_plan_step(frozen: Mapping[str, Any]) -> Step:
@@ -451,6 +619,7 @@ def to_plan_step(frozen: Mapping[str, Any]) -> Step:
             time.fromisoformat(window["start"]), time.fromisoformat(window["end"]), frozenset(window["weekdays"])
         ),
         idempotent=frozen["idempotent"],
+        reserves=tuple(one["channel_id"] for one in frozen["reserves"]),
     )
 
 

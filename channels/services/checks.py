@@ -111,7 +111,8 @@ def self_test(channel: Channel) -> Verdict:
     """Ask the provider whether the credentials work, without sending anything to anybody.
 
     A success takes a channel out of account trouble at once, except an empty balance: only a send proves that. An access
-    token that is refused is thrown away, and the question asked once more with a new one.
+    token that is refused is thrown away, and the question asked once more with a new one. One that
+    had refused everybody is vouched for: whoever asks has looked at it (a tick never does, recover.probe_channels).
     """
     account = _account(channel)
     if isinstance(account, Verdict):
@@ -125,7 +126,9 @@ def self_test(channel: Channel) -> Verdict:
     if not verdict.ok:
         return verdict
     state = ChannelState.objects.filter(channel=channel, breaker=ChannelState.Breaker.OPEN).first()
-    if state is not None and state.trouble != FailureClass.BALANCE:
+    if state is not None and state.trouble == health.EVERYBODY_REFUSED:
+        health.vouch(channel.pk)
+    elif state is not None and state.trouble != FailureClass.BALANCE:
         health.note_recovered(channel.pk)
     return verdict
 
@@ -261,7 +264,7 @@ def send_test(channel: Channel, address: str, text: str, *, subject: str = "", b
         call, (answer,) = follow_up, ask([follow_up], proxy)
     (result,) = adapter.read_send(call, answer)
     if isinstance(result, Accepted):
-        health.note_results(channel.pk, ok=1)
+        health.note_results(channel.pk, ok=1, taken=1)
         sent = SentMessage(message.ref, checked, result.provider_message_id, now())
         return Verdict(True, _SENT, {"id": result.provider_message_id or "-"}, sent=sent)
     detail = _clean(result.detail or answer.detail, adapter)

@@ -25,6 +25,7 @@ from channels.models import Channel, ChannelPull, ChannelSetup, ChannelState
 from channels.providers.base import Capabilities, How, SentMessage, StatusReport
 from channels.services import accounts, checks, incoming
 from channels.services.accounts import AccountError
+from channels.services.chains import steps_through
 
 #: After so long without a word something is wrong, and the page says what to look at.
 PATIENCE = timedelta(minutes=10)
@@ -101,7 +102,7 @@ def steps(channel: Channel) -> list[Step]:
     if any(one.key is Key.HEARD and one.mark is Mark.DONE for one in found):
         # Receipts come, so what was never pressed here is proved all the same.
         found = [Step(one.key, Mark.NOTE) if one.mark is Mark.TODO and one.key in _PROVED else one for one in found]
-    chain = channel.chain_steps.order_by("chain__created_at").values_list("chain__created_at", flat=True).first()
+    chain = steps_through(channel).order_by("chain__created_at").values_list("chain__created_at", flat=True).first()
     found.append(Step(Key.CHAINED, Mark.DONE if chain else Mark.TODO, chain))
     return found
 

@@ -99,7 +99,7 @@ class ConsentInline(ReadOnlyInline):
 
 class ReachabilityInline(ReadOnlyInline):
     model = Reachability
-    fields = ("channel_id", "state", "learned_at", "until", "show_source")
+    fields = ("channel_id", "address", "state", "learned_at", "until", "show_source")
     readonly_fields = ("show_source",)
 
     @display(description=gettext_lazy("source"))
@@ -109,8 +109,9 @@ class ReachabilityInline(ReadOnlyInline):
 
 class AddressInline(ReadOnlyInline):
     model = ContactAddress
-    fields = ("channel_id", "value", "show_since")
-    readonly_fields = ("show_since",)
+    fields = ("channel_id", "value", "show_since", "seen_at")
+    readonly_fields = ("show_since", "seen_at")
+    ordering = ("channel_id", "-seen_at")
 
     @display(description=gettext_lazy("since"))
     def show_since(self, row: ContactAddress) -> Any:

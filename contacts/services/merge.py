@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import IntegrityError, models, transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.fields.reverse_related import ManyToManyRel
 
 from contacts.models import Consent, ConsentState, Contact, ContactAddress, ListMember, Reachability
@@ -19,8 +20,8 @@ def merge(keep_id: int, drop_id: int) -> Contact:
 
     Values: the kept card's own win, empty ones are filled. A phone the kept card has no room for becomes nobody's
     (it stays in the attributes as `phone_2`). Consent: the ledger lines are copied (the ledger is never rewritten),
-    and if either card says "withdrawn", so does the result. Stop-list: the stricter. Lists, tags, chats and
-    reachability move unless the kept card has its own. Rows of other apps (deliveries) are moved through the model
+    and if either card says "withdrawn", so does the result. Stop-list: the stricter. Chats move;
+    lists, tags and what is known of an address move unless the kept card has its own. Rows of other apps (deliveries) are moved through the model
     registry, because contacts know nobody above them; where a unique rule forbids it (both cards were in one
     campaign), the row stays with the deleted card's rule (SET NULL keeps the history).
     Out: the kept card. Raises CannotMergeError.
@@ -38,8 +39,11 @@ def merge(keep_id: int, drop_id: int) -> Contact:
     withdrawn = ConsentState.WITHDRAWN in {keep.marketing_consent, drop.marketing_consent}
     stop = max(keep.suppressed, drop.suppressed)
 
-    _move_unless_taken(ContactAddress, keep_id, drop_id, "channel_id")
-    _move_unless_taken(Reachability, keep_id, drop_id, "channel_id")
+    ContactAddress.objects.filter(contact_id=drop_id).update(contact_id=keep_id)
+    known = Reachability.objects.filter(
+        contact_id=keep_id, channel_id=OuterRef("channel_id"), address=OuterRef("address")
+    )
+    Reachability.objects.filter(contact_id=drop_id).exclude(Exists(known)).update(contact_id=keep_id)
     _move_unless_taken(ListMember, keep_id, drop_id, "list_id")
     keep.tags.add(*drop.tags.all())
     Consent.objects.bulk_create(

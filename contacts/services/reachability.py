@@ -27,40 +27,47 @@ BELIEVED_FOR: Mapping[str, timedelta] = {
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One fact. `source`: send, check, callback or inbound."""
+    """One fact about one address of a contact. `source`: send, check, callback or inbound."""
 
     contact_id: int
     channel_id: int
+    address: str
     state: str
     source: str
 
 
 def learn(facts: Sequence[Learned]) -> int:
-    """Store facts, the later one of a pair winning; those of deleted contacts are left out.
+    """Store facts, the later one about an address winning; those of deleted contacts are left out.
 
-    Out: how many pairs were written. Raises KeyError for an unknown state. One statement; rows are written in the
+    An id that a channel has found for a phone stands for that phone: what is told about the one is known of the other.
+    Out: how many addresses were written. Raises KeyError for an unknown state. One statement; rows are written in the
     order of their keys, so two workers that learn about the same people cannot deadlock.
     """
-    newest = {(fact.contact_id, fact.channel_id): fact for fact in facts}
+    newest = {(fact.contact_id, fact.channel_id, fact.address): fact for fact in facts if fact.address}
     if not newest:
         return 0
-    rows = [newest[pair] for pair in sorted(newest)]
+    rows = [newest[key] for key in sorted(newest)]
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            INSERT INTO contacts_reachability (contact_id, channel_id, state, source, learned_at, until)
-            SELECT fact.contact_id, fact.channel_id, fact.state, fact.source, now(), now() + fact.believed
-              FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::interval[])
-                   AS fact(contact_id, channel_id, state, source, believed)
+            INSERT INTO contacts_reachability (contact_id, channel_id, address, state, source, learned_at, until)
+            SELECT DISTINCT ON (fact.contact_id, fact.channel_id, known.address)
+                   fact.contact_id, fact.channel_id, known.address, fact.state, fact.source, now(), now() + fact.believed
+              FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::interval[])
+                   WITH ORDINALITY AS fact(contact_id, channel_id, address, state, source, believed, position)
               JOIN contacts_contact card ON card.id = fact.contact_id
-             ORDER BY fact.contact_id, fact.channel_id
-            ON CONFLICT (contact_id, channel_id) DO UPDATE
+              CROSS JOIN LATERAL (SELECT coalesce((
+                   SELECT nullif(found.found_for, '') FROM contacts_contactaddress found
+                    WHERE found.channel_id = fact.channel_id AND found.value = fact.address), fact.address)) known(address)
+             ORDER BY fact.contact_id, fact.channel_id, known.address, fact.position DESC
+            ON CONFLICT (contact_id, channel_id, address) DO UPDATE
                SET state = excluded.state, source = excluded.source,
                    learned_at = excluded.learned_at, until = excluded.until
             """,
             [
                 [fact.contact_id for fact in rows],
                 [fact.channel_id for fact in rows],
+                [fact.address for fact in rows],
                 [str(State(fact.state)) for fact in rows],
                 [fact.source[:32] for fact in rows],
                 [BELIEVED_FOR[State(fact.state)] for fact in rows],

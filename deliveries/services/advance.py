@@ -78,10 +78,10 @@ def _advance(rows: Sequence[DeliveryFacts]) -> int:
     if not rows:
         return 0
     now = database_now()
-    plans = {plan_id: frozen_plan(plan_id) for plan_id in {row.plan_id for row in rows}}
+    plans = {walk: frozen_plan(*walk) for walk in {row.walk for row in rows}}
     attempts = load_attempts([row.id for row in rows])
     around = load_surroundings(rows, plans, now)
-    verdicts = [judge(row, plans[row.plan_id], attempts.get(row.id, ()), around[row.id], now) for row in rows]
+    verdicts = [judge(row, plans[row.walk], attempts.get(row.id, ()), around[row.id], now) for row in rows]
     due = _pace(verdicts, now)
     write(verdicts, due, now)
     return sum(1 for verdict in verdicts if isinstance(verdict.action, Send))

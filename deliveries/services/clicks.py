@@ -161,4 +161,4 @@ def _attempt(client_ref: str) -> Attempt | None:
 
 
 def _terms(attempt: Attempt) -> StepTerms:
-    return frozen_plan(attempt.delivery.plan_id).terms[attempt.step]
+    return frozen_plan(attempt.delivery.plan_id, attempt.delivery.lead).terms[attempt.step]

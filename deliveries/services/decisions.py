@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,12 @@ from django.db import connection
 
 from campaigns.models import CampaignPause
 from cascade.actions import Action, Finish, Send, Skip, Wait
-from cascade.machine import settle
+from cascade.machine import account, settle
+from cascade.state import State
 from cascade.vocabulary import Reason
 from channels.services.health import closed_channels
-from contacts.models import Contact, ContactAddress, Reachability
+from contacts.models import Contact, Reachability
+from contacts.selectors import own_addresses
 from deliveries.models import HookKind, TimelineEvent
 from deliveries.services.outbox import announce
 from deliveries.snapshots import (
@@ -30,10 +32,11 @@ from deliveries.snapshots import (
     FrozenPlan,
     StepTerms,
     Surroundings,
+    Walk,
     build_state,
 )
 
-_UNREACHABLE = {
+_UNREACHABLE: dict[str, Reason] = {
     Reachability.State.NOT_REGISTERED: Reason.NOT_REGISTERED,
     Reachability.State.BLOCKED: Reason.BLOCKED,
     Reachability.State.INVALID: Reason.RECIPIENT_REFUSED,
@@ -63,6 +66,8 @@ class Verdict:
     step: int
     trail: str
     action: Send | Wait | Finish
+    #: The account a Send goes through.
+    channel_id: int | None
     lines: list[Line]
 
 
@@ -99,72 +104,78 @@ def load_pauses(campaign_ids: Collection[int]) -> dict[int, tuple[tuple[datetime
 
 
 def load_surroundings(
-    rows: Sequence[DeliveryFacts], plans: dict[int, FrozenPlan], now: datetime
+    rows: Sequence[DeliveryFacts], plans: Mapping[Walk, FrozenPlan], now: datetime
 ) -> dict[int, Surroundings]:
     """What is true around each delivery right now: addresses, reachability, conditions, channels, zone, pauses.
 
     Returns delivery id -> Surroundings. A fixed number of queries for any batch.
     """
     contact_ids = [row.contact_id for row in rows if row.contact_id is not None]
-    terms = [terms for plan in plans.values() for terms in plan.terms]
+    terms = [terms for plan in plans.values() for route in plan.routes for terms in route.values()]
     cards = {
         card[0]: card
         for card in Contact.objects.filter(pk__in=contact_ids).values_list(
             "pk", "phone", "email", "timezone", "branch__timezone"
         )
     }
-    own_channels = {t.channel_id for t in terms if t.by_address}
-    addresses: set[tuple[int, int]] = set()
-    if own_channels:
-        addresses = set(
-            ContactAddress.objects.filter(contact_id__in=contact_ids, channel_id__in=own_channels).values_list(
-                "contact_id", "channel_id"
-            )
-        )
+    own = own_addresses(contact_ids, {t.channel_id for t in terms if t.by_address})
     tags = {t.only_tag for t in terms if t.only_tag is not None}
     tagged: set[tuple[int, int]] = set()
     if tags:
         through = Contact.tags.through.objects.filter(contact_id__in=contact_ids, tag_id__in=tags)
         tagged = set(through.values_list("contact_id", "tag_id"))
     known_bad = {
-        (contact_id, channel_id): _UNREACHABLE[Reachability.State(state)]
-        for contact_id, channel_id, state in Reachability.objects.filter(contact_id__in=contact_ids, until__gt=now)
+        (contact_id, channel_id, address): state
+        for contact_id, channel_id, address, state in Reachability.objects.filter(
+            contact_id__in=contact_ids, until__gt=now
+        )
         .exclude(state=Reachability.State.REACHABLE)
-        .values_list("contact_id", "channel_id", "state")
+        .values_list("contact_id", "channel_id", "address", "state")
     }
     unusable = closed_channels()
     disabled = {pk for pk, reason in unusable.items() if reason is Reason.CHANNEL_DISABLED}
     closed = frozenset(unusable.keys() - disabled)
     pauses = load_pauses({row.campaign_id for row in rows if row.campaign_id is not None})
 
+    def hindrance(row: DeliveryFacts, card: tuple[Any, ...] | None, step: StepTerms) -> Reason | None:
+        """Why this account cannot be called for this person at all."""
+        if card is None or row.contact_id is None:
+            return Reason.CONTACT_DELETED
+        if step.channel_id in disabled:
+            return Reason.CHANNEL_DISABLED
+        if step.only_tag is not None and (row.contact_id, step.only_tag) not in tagged:
+            return Reason.CONDITION
+        if step.by_person:
+            return None  # the card itself is the address: a colleague reads it
+        key = (row.contact_id, step.channel_id)
+        if step.by_address:
+            address, bad = own.get(key, ("", ""))
+        else:
+            address = (card[2] if step.by_email else card[1]) or ""
+            bad = known_bad.get((*key, address), "")
+        if not address:
+            return Reason.NO_ADDRESS
+        return _UNREACHABLE[bad] if bad else None
+
     around = {}
     for row in rows:
-        frozen = plans[row.plan_id]
+        frozen = plans[row.walk]
         card = cards.get(row.contact_id) if row.contact_id is not None else None
         unreachable: dict[int, Reason] = {}
+        shut = closed
         for index, step in enumerate(frozen.terms):
-            if card is None or row.contact_id is None:
-                unreachable[index] = Reason.CONTACT_DELETED
-            elif step.channel_id in disabled:
-                unreachable[index] = Reason.CHANNEL_DISABLED
-            elif step.only_tag is not None and (row.contact_id, step.only_tag) not in tagged:
-                unreachable[index] = Reason.CONDITION
-            elif not _has_address(step, card, (row.contact_id, step.channel_id) in addresses):
-                unreachable[index] = Reason.NO_ADDRESS
-            elif (row.contact_id, step.channel_id) in known_bad:
-                unreachable[index] = known_bad[row.contact_id, step.channel_id]
+            reason = hindrance(row, card, step)
+            if len(frozen.routes[index]) > 1:
+                found = {channel_id: hindrance(row, card, one) for channel_id, one in frozen.routes[index].items()}
+                if not all(found.values()):
+                    # Somebody of this step can: the others count as closed, and the core takes the first that is not.
+                    reason, shut = None, shut | {channel_id for channel_id, why in found.items() if why}
+            if reason is not None:
+                unreachable[index] = reason
         zone = (card and (card[3] or card[4])) or frozen.zone
         campaign_pauses = pauses.get(row.campaign_id, ()) if row.campaign_id is not None else ()
-        around[row.id] = Surroundings(unreachable, closed, zone, campaign_pauses)
+        around[row.id] = Surroundings(unreachable, shut, zone, campaign_pauses)
     return around
-
-
-def _has_address(step: StepTerms, card: tuple[Any, ...], own: bool) -> bool:
-    if step.by_person:
-        return True  # the card itself is the address: a colleague reads it
-    if step.by_address:
-        return own
-    return bool(card[2] if step.by_email else card[1])
 
 
 def judge(
@@ -176,10 +187,10 @@ def judge(
 ) -> Verdict:
     """One delivery's next action, with a timeline line for every step left on the way."""
     state, actions = settle(frozen.plan, build_state(frozen, row, attempts, around), now)
-    return verdict_of(row, frozen, state.current, actions)
+    return verdict_of(row, frozen, state, actions)
 
 
-def verdict_of(row: DeliveryFacts, frozen: FrozenPlan, step: int, actions: Sequence[Action]) -> Verdict:
+def verdict_of(row: DeliveryFacts, frozen: FrozenPlan, state: State, actions: Sequence[Action]) -> Verdict:
     """Word the core's answers: lines for what was skipped, and the last action to carry out."""
     lines = [
         Line(row.id, TimelineEvent.Kind.LEFT, action.step, action.because)
@@ -193,8 +204,14 @@ def verdict_of(row: DeliveryFacts, frozen: FrozenPlan, step: int, actions: Seque
     elif isinstance(last, Wait) and last.because in _TOLD_WAITS and last.because != row.wait_reason:
         until = last.until.isoformat()
         lines.append(Line(row.id, TimelineEvent.Kind.WAITING, last.step, last.because, {"until": until}))
+    channel_id = None
+    if isinstance(last, Send):
+        step = frozen.plan.steps[last.step]
+        channel_id = account(frozen.plan, state, last.step) if step.reserves else step.channel_id
+        if channel_id != step.channel_id:
+            lines.append(Line(row.id, TimelineEvent.Kind.NOTE, last.step, Reason.OTHER_ACCOUNT))
     trail = ",".join([*filter(None, [row.trail]), *(a.because for a in actions if isinstance(a, Skip))])
-    return Verdict(row, frozen, step, trail, last, lines)
+    return Verdict(row, frozen, state.current, trail, last, channel_id, lines)
 
 
 @dataclass(slots=True)
@@ -224,7 +241,7 @@ class _Columns:
         self.states.append("final" if finish else ("ready" if sending else "waiting"))
         self.steps.append(min(verdict.step, last_step))
         self.trails.append(verdict.trail)
-        self.channels.append(verdict.frozen.terms[verdict.step].channel_id if sending else None)
+        self.channels.append(verdict.channel_id if sending else None)
         self.due.append(None if finish else due_at)
         self.waits.append(str(action.because) if isinstance(action, Wait) else "")
         self.outcomes.append(str(finish.outcome) if finish else "")

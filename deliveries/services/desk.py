@@ -104,8 +104,8 @@ def goes_on_at(task: OperatorTask) -> datetime | None:
     if found is None:
         return None
     row, now = DeliveryFacts._make(found), database_now()
-    frozen = frozen_plan(row.plan_id)
-    around = load_surroundings([row], {row.plan_id: frozen}, now)[row.id]
+    frozen = frozen_plan(*row.walk)
+    around = load_surroundings([row], {row.walk: frozen}, now)[row.id]
     action = judge(row, frozen, load_attempts([row.id])[row.id], around, now).action
     return action.until if isinstance(action, Wait) and action.because is Reason.WAITING_FOR_MILESTONE else None
 

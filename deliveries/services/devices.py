@@ -55,8 +55,7 @@ def register(channel_id: int, provider: Provider, told: Mapping[str, Any]) -> in
         if before != address:
             ContactAddress.objects.filter(channel_id=channel_id, value=before, contact_id=contact_id).delete()
         attach(contact_id, channel_id, address)
-        # What was believed of the devices before it says nothing about this one.
-        learn([Learned(contact_id, channel_id, "reachable", "inbound")])
+        learn([Learned(contact_id, channel_id, address, "reachable", "inbound")])
     return contact_id
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -30,13 +30,22 @@ CHUNK = 20_000
 
 _COLUMNS = (
     "plan_id, campaign_id, contact_id, variables, state, step, trail, priority, due_at, fence, wait_reason, stop_reason,"
-    " outcome, outcome_milestone, outcome_reason, has_unknown, is_double, created_at"
+    " outcome, outcome_milestone, outcome_reason, has_unknown, is_double, created_at, lead"
 )
+#: Which step goes first for a person `p.id`: that of the channel of the newest message they wrote, unless that channel has
+#: been closed to us since. By the index of the contact's messages: one probe a person.
+_LEAD = """(
+    SELECT nullif(v.step, 0) FROM deliveries_inboundmessage m
+    JOIN unnest(%s::bigint[], %s::int[]) AS v(channel_id, step) ON v.channel_id = m.channel_id
+    WHERE m.contact_id = p.id AND m.received_at > now() - %s AND NOT EXISTS (
+        SELECT 1 FROM contacts_reachability r WHERE r.contact_id = m.contact_id AND r.channel_id = m.channel_id
+        AND r.state <> 'reachable' AND r.until > now() AND r.learned_at > m.received_at)
+    ORDER BY m.received_at DESC LIMIT 1)"""
 _INSERT = """
 WITH people AS MATERIALIZED ({audience}),
 made AS (
     INSERT INTO deliveries_delivery ({columns})
-    SELECT %s, %s, p.id, p.variables, 'waiting', 0, '', %s, now(), 0, '', '', '', '', '', false, false, now()
+    SELECT %s, %s, p.id, p.variables, 'waiting', 0, '', %s, now(), 0, '', '', '', '', '', false, false, now(), {lead}
     FROM people p
     ON CONFLICT (campaign_id, contact_id) DO NOTHING
     RETURNING 1
@@ -95,9 +104,30 @@ def _insert_chunk(campaign: Campaign, plan: DeliveryPlan, chunk: int) -> tuple[i
     with connection.cursor() as cursor:
         # `sql` is what Django made of the audience; its values travel as parameters.
         named = f"SELECT a.id, a.variables FROM ({sql}) AS a(id, variables)"  # noqa: S608
-        cursor.execute(_INSERT.format(audience=named, columns=_COLUMNS), [*parameters, plan.pk, campaign.pk, priority])
+        lead, dialogues = _lead(plan)
+        cursor.execute(
+            _INSERT.format(audience=named, columns=_COLUMNS, lead=lead),
+            [*parameters, plan.pk, campaign.pk, priority, *dialogues],
+        )
         found, last, made = cursor.fetchone()
     return found, last or 0, made
+
+
+def _lead(plan: DeliveryPlan) -> tuple[str, list[Any]]:
+    """The SQL of a person's first step, with its parameters; NULL where the chain does not ask for dialogues."""
+    days, steps = plan.definition["dialogue_days"], plan.definition["steps"]
+    if not days or len(steps) < 2:
+        return "NULL::int", []
+    places = [(one["channel_id"], index) for index, step in enumerate(steps) for one in (step, *step["reserves"])]
+    return _LEAD, [[channel for channel, _ in places], [index for _, index in places], timedelta(days=days)]
+
+
+def _lead_of(contact_id: int, plan: DeliveryPlan) -> int | None:
+    lead, dialogues = _lead(plan)
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {lead} FROM (SELECT %s::bigint) AS p(id)", [*dialogues, contact_id])  # noqa: S608
+        found: int | None = cursor.fetchone()[0]
+    return found
 
 
 def create_delivery(
@@ -119,6 +149,7 @@ def create_delivery(
         defaults={
             "plan": plan,
             "contact_id": contact_id,
+            "lead": _lead_of(contact_id, plan),
             "variables": dict(variables or {}),
             "state": DeliveryState.WAITING,
             "priority": SERVICE_PRIORITY if plan.purpose == Purpose.SERVICE else BULK_PRIORITY,

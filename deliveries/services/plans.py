@@ -114,14 +114,20 @@ def _definition(
 ) -> dict[str, Any]:
     default = TroublePolicy.HOLD if purpose is Purpose.MARKETING else TroublePolicy.GO_ON
     return {
-        "steps": [{**step, "says": says[step["kind"]], "template": _template(step, says)} for step in steps],
+        "steps": [_worded(step, says[step["kind"]]) for step in steps],
         "purpose": str(purpose),
         "on_trouble": chain.on_trouble or str(default),
         "zone": settings.TIME_ZONE,
+        "dialogue_days": chain.dialogue_days,
     }
 
 
-def _template(step: Mapping[str, Any], says: Mapping[str, dict[str, str]]) -> dict[str, Any] | None:
-    """The approved text this step's own goes out by, where its channel takes no other."""
-    text = texts.Text(**says[step["kind"]])
-    return approved.freeze(Channel.objects.get(pk=step["channel_id"]), text) if text.approved else None
+def _worded(step: Mapping[str, Any], says: dict[str, str]) -> dict[str, Any]:
+    """The step with its text, and with the approved text it goes out by through each account that takes no other."""
+    text = texts.Text(**says)
+
+    def template(account: Mapping[str, Any]) -> dict[str, Any] | None:
+        return approved.freeze(Channel.objects.get(pk=account["channel_id"]), text) if text.approved else None
+
+    reserves = [{**one, "template": template(one)} for one in step["reserves"]]
+    return {**step, "says": says, "template": template(step), "reserves": reserves}

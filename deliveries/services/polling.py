@@ -117,5 +117,6 @@ def _apply(channel_id: int, found: Sequence[StatusReport]) -> None:
             news[attempt_id].add(found[index], now)
             if reports.is_unknown_word(found[index]):
                 logger.warning("channel %s reports a status nobody knows: %s", channel_id, found[index].raw)
+        reports.believe(channel_id, news)
         reports.apply(dict(news))
         reports.tell_health(channel_id, found)

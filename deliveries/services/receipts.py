@@ -37,7 +37,8 @@ from channels.services import setup
 from channels.services.accounts import AccountError, adapter_for
 from contacts.models import Contact, ContactAddress, SuppressionScope
 from contacts.services import consents, suppressions
-from contacts.services.reachability import Learned, learn
+from contacts.services.addresses import keep_learned
+from contacts.services.reachability import Learned
 from deliveries.models import Attempt, HookKind, InboundMessage, Receipt
 from deliveries.services import reports
 from deliveries.services.acks import acknowledge
@@ -139,8 +140,10 @@ def process(limit: int = BATCH) -> int:
             _read(letter, adapters.get(letter.channel_id))
         addressed = [*letters, *_hand_over(letters, adapters)]
         _apply_reports(addressed)
+        learned: list[Learned] = []
         for letter in addressed:
-            _apply_others(letter, adapters)
+            learned += _apply_others(letter, adapters)
+        keep_learned(learned)
         _file(letters)
         seen = {letter.channel_id for letter in addressed}
         ChannelState.objects.filter(pk__in=seen).update(last_receipt_at=letters[0].now)
@@ -276,8 +279,9 @@ def _apply_reports(letters: Sequence[_Letter]) -> None:
         for item in letter.items:
             if isinstance(item, StatusReport):
                 told[letter.channel_id].append((letter, item))
-    news: dict[int, reports.News] = defaultdict(reports.News)
-    for channel_id, pairs in told.items():
+    news: dict[int, reports.News] = {}
+    for channel_id, pairs in sorted(told.items()):
+        of_channel: dict[int, reports.News] = defaultdict(reports.News)
         found = reports.match(channel_id, [report for _, report in pairs])
         strangers = {index: report for index, (_, report) in enumerate(pairs) if index not in found}
         found |= reports.adopt(channel_id, strangers, {index: pairs[index][0].received_at for index in strangers})
@@ -295,8 +299,10 @@ def _apply_reports(letters: Sequence[_Letter]) -> None:
                 letter.note = f"unknown status: {report.raw}"[:300]
                 logger.warning("channel %s reports a status nobody knows: %s", channel_id, report.raw)
             else:
-                news[attempt_id].add(report, letter.received_at)
-    reports.apply(dict(news))
+                of_channel[attempt_id].add(report, letter.received_at)
+        reports.believe(channel_id, of_channel)
+        news |= of_channel
+    reports.apply(news)
     for channel_id, pairs in sorted(told.items()):
         reports.tell_health(channel_id, [report for _, report in pairs])
 
@@ -310,7 +316,9 @@ def _park(letter: _Letter) -> None:
     letter.state, letter.due_at, letter.note = Receipt.State.PARKED, letter.now + wait, "its message is not known yet"
 
 
-def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
+def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> list[Learned]:
+    """What people did and what became of addresses; what that teaches about the addresses is returned."""
+    learned = []
     for item in letter.items:
         if isinstance(item, StatusReport):
             continue
@@ -319,6 +327,12 @@ def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
             continue
         adapter = adapters[letter.channel_id]
         contact = _contact_of(letter.channel_id, item.address, adapter)
+        if contact is not None:
+            state, source = (
+                (_state_of(item), "callback") if isinstance(item, AddressChange) else ("reachable", "inbound")
+            )
+            address = _spelled(contact, item.address, adapter)
+            learned.append(Learned(contact.pk, letter.channel_id, address, state, source))
         by_mail = letter.request.method == LETTER
         if isinstance(item, Inbound) and by_mail and contact is None and not item.in_reply_to:
             # A mailbox gets letters of all the world: suppliers, spam. They are not ours to keep.
@@ -326,8 +340,7 @@ def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> None:
         elif isinstance(item, Inbound):
             setup.note_writer(letter.channel_id, item.address)
             _apply_inbound(letter, item, contact)
-        elif contact is not None:
-            learn([Learned(contact.pk, letter.channel_id, _state_of(item), "callback")])
+    return learned
 
 
 def _state_of(change: AddressChange) -> str:
@@ -342,14 +355,27 @@ def _state_of(change: AddressChange) -> str:
 def _contact_of(channel_id: int, address: str, adapter: Provider) -> Contact | None:
     """Whose address this is, by what this channel's addresses are."""
     kind = adapter.capabilities.address
-    by_id = adapter.capabilities.resolves or (adapter.capabilities.learns_id and not address.startswith("+"))
-    if kind is AddressKind.PHONE and not by_id:
+    if kind is AddressKind.PHONE and not _is_id(address, adapter):
         digits = "".join(c for c in address if c.isdigit())
         return Contact.objects.filter(phone=f"+{digits}").first()
     if kind is AddressKind.EMAIL:
         return Contact.objects.filter(email=address.strip().lower()).order_by("pk").first()
     known = ContactAddress.objects.select_related("contact").filter(channel_id=channel_id, value=address).first()
     return known.contact if known else None
+
+
+def _is_id(address: str, adapter: Provider) -> bool:
+    """Whether this is the channel's own id of somebody whose phone is what is written to."""
+    facts = adapter.capabilities
+    return facts.resolves or (facts.learns_id and not address.startswith("+"))
+
+
+def _spelled(contact: Contact, address: str, adapter: Provider) -> str:
+    """The address as the contact's card spells it, where it stands there."""
+    kind = adapter.capabilities.address
+    if kind is AddressKind.PHONE and not _is_id(address, adapter):
+        return contact.phone or address
+    return contact.email or address if kind is AddressKind.EMAIL else address
 
 
 def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> None:

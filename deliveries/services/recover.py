@@ -18,10 +18,17 @@ from cascade.vocabulary import ACCOUNT_TROUBLE, FailureClass
 from channels.models import Channel, ChannelState
 from channels.providers.registry import provider_class, slugs
 from channels.services.checks import self_test
-from channels.services.health import due_probe, due_watch, note_recovered, open_breaker
+from channels.services.health import (
+    EVERYBODY_REFUSED,
+    due_probe,
+    due_watch,
+    give_a_trial,
+    note_recovered,
+    open_breaker,
+)
 from deliveries.models import Delivery, DeliveryState, Receipt
 from deliveries.services.stops import stop_of_campaign
-from deliveries.snapshots import frozen_plan
+from deliveries.snapshots import Walk, frozen_plan
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +52,7 @@ UPDATE deliveries_attempt a SET
     retry_at = now()
 FROM deliveries_delivery d
 WHERE a.delivery_id = ANY(%s::bigint[]) AND a.state = 'calling' AND d.id = a.delivery_id
-RETURNING a.id, a.delivery_id, a.step, a.state, d.plan_id
+RETURNING a.id, a.delivery_id, a.step, a.channel_id, a.state, d.plan_id, d.lead
 """
 _ASK = "UPDATE deliveries_attempt SET next_poll_at = now() WHERE id = ANY(%s::bigint[])"
 #: A receipt may have waited for a message that it turns out nobody can name: now it can be told whose it is.
@@ -75,17 +82,18 @@ def reap_leases(limit: int = BATCH) -> int:
             return 0
         cursor.execute(_IN_DOUBT, [ids])
         called = cursor.fetchall()
-        doubtful = [delivery_id for _, delivery_id, _, state, _ in called if state == "unknown"]
-        cursor.execute(_ASK, [[attempt_id for attempt_id, _, step, _, plan_id in called if _can_ask(plan_id, step)]])
+        doubtful = [delivery_id for _, delivery_id, _, _, state, _, _ in called if state == "unknown"]
+        askable = [one for one, _, step, channel, _, plan, lead in called if _can_ask((plan, lead), step, channel)]
+        cursor.execute(_ASK, [askable])
         cursor.execute(_LOOK_AT_PARKED, [doubtful])
         cursor.execute(_RETURN, [doubtful, ids])
     logger.warning("%d leases ran out, %d of them with a call in doubt", len(ids), len(doubtful))
     return len(ids)
 
 
-def _can_ask(plan_id: int, step: int) -> bool:
-    """Whether this step's channel answers by our own reference: the only one a message without an answer has."""
-    terms = frozen_plan(plan_id).terms[step]
+def _can_ask(walk: Walk, step: int, channel_id: int) -> bool:
+    """Whether this channel answers by our own reference: the only one a message without an answer has."""
+    terms = frozen_plan(*walk).routes[step][channel_id]
     return terms.can_poll and terms.lookup_by_ref
 
 
@@ -141,6 +149,11 @@ def probe_channels() -> list[int]:
     mended = []
     for channel_id in ChannelState.objects.filter(breaker=ChannelState.Breaker.OPEN).values_list("pk", flat=True):
         if not due_probe(channel_id):
+            continue
+        if ChannelState.objects.filter(pk=channel_id, trouble=EVERYBODY_REFUSED).exists():
+            # Its self-test may pass while every message is refused: only messages tell.
+            give_a_trial(channel_id)
+            mended.append(channel_id)
             continue
         report = self_test(Channel.objects.get(pk=channel_id))
         if report.ok:

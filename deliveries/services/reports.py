@@ -15,14 +15,17 @@ from typing import Any
 
 from django.db import connection
 
+from cascade.streaks import USUAL, Told
 from cascade.vocabulary import ACCOUNT_TROUBLE, IMPLIES, RANK, FailureClass, Milestone, Outcome, Reason
+from channels.models import RefusalStreak
 from channels.providers.base import StatusReport
-from channels.services.health import note_results, open_breaker
+from channels.services.health import end_streak, note_results, open_breaker
 from contacts.models import Reachability
 from contacts.services.reachability import Learned, learn
-from deliveries.models import HookKind, TimelineEvent
+from deliveries.models import Attempt, HookKind, TimelineEvent
 from deliveries.services.decisions import Line, load_attempts, write_lines
 from deliveries.services.outbox import announce
+from deliveries.services.streaks import sift
 from deliveries.snapshots import MILESTONE_COLUMNS, FrozenPlan, frozen_plan
 
 #: Refusals that will be the same next time (R4). Other permanent ones are about this message to this person (a cap of
@@ -68,6 +71,35 @@ def tell_health(channel_id: int, told: Sequence[StatusReport]) -> None:
         open_breaker(channel_id, FailureClass(newest.failure or ""), newest.detail)
     else:
         note_results(channel_id, 0, newest.failure, newest.detail, errors=len(trouble))
+
+
+def believe(channel_id: int, news: dict[int, News]) -> None:
+    """Turn refusals that suddenly everybody gives into the account's trouble, in place; before apply().
+
+    `news`: what one channel's reports say, by attempt, in the order they came.
+    """
+    told, details = [], {}
+    people: dict[int, int | None] = {}
+    if any(_refuses(one) for one in news.values()):
+        people = dict(Attempt.objects.filter(pk__in=news).values_list("pk", "delivery__contact_id"))
+    arrived = False
+    for attempt_id, one in news.items():
+        if Milestone.DELIVERED in one.moments:
+            arrived = True
+            told.append(Told(attempt_id, 0, None))
+        elif _refuses(one) and people.get(attempt_id) is not None:
+            told.append(Told(attempt_id, people[attempt_id] or 0, one.reason))
+            details[attempt_id] = one.detail
+    if details:
+        for attempt_id in sift(channel_id, RefusalStreak.Source.RECEIPT, told, details):
+            news[attempt_id].failure, news[attempt_id].reason = FailureClass.AUTH, Reason.EVERYBODY_REFUSED
+    elif arrived:
+        end_streak(channel_id, RefusalStreak.Source.RECEIPT)
+
+
+def _refuses(news: News) -> bool:
+    permanent = news.failure is FailureClass.RECIPIENT_PERMANENT
+    return permanent and news.reason in USUAL and Milestone.DELIVERED not in news.moments
 
 
 def is_unknown_word(report: StatusReport) -> bool:
@@ -198,7 +230,7 @@ def _digits(address: str) -> str:
 
 
 _LOCK = """
-SELECT a.id, a.delivery_id, a.step, a.channel_id, a.cost, a.delivered_at, a.read_at, d.plan_id, d.campaign_id, d.contact_id,
+SELECT a.id, a.delivery_id, a.step, a.channel_id, a.address, a.cost, a.delivered_at, a.read_at, d.plan_id, d.lead, d.campaign_id, d.contact_id,
        d.step AS delivery_step, d.state, d.outcome, a.state = 'unknown' AS was_unknown
 FROM deliveries_attempt a JOIN deliveries_delivery d ON d.id = a.delivery_id
 WHERE a.id = ANY(%s::bigint[]) ORDER BY a.id FOR UPDATE OF a
@@ -265,10 +297,12 @@ class _Known:
     delivery_id: int
     step: int
     channel_id: int
+    address: str
     cost: Decimal | None
     delivered_at: datetime | None
     read_at: datetime | None
     plan_id: int
+    lead: int | None
     campaign_id: int | None
     contact_id: int | None
     delivery_step: int
@@ -326,7 +360,7 @@ def _enough(news: News, known: _Known) -> bool:
     """Nothing more needs to be asked about this attempt: it failed, or has what its step waits for."""
     if news.failure is not None:
         return True
-    last = _last_milestone(frozen_plan(known.plan_id), known.step)
+    last = _last_milestone(frozen_plan(known.plan_id, known.lead), known.step)
     return any(RANK[milestone] >= RANK[last] for milestone in news.moments)
 
 
@@ -340,7 +374,12 @@ def _book_budgets(known: Iterable[_Known], booked: dict[int, tuple[Decimal | Non
     moves: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for one in known:
         cost, price = booked[one.id]
-        if cost is None or cost == one.cost or one.campaign_id is None or not frozen_plan(one.plan_id).has_budget:
+        if (
+            cost is None
+            or cost == one.cost
+            or one.campaign_id is None
+            or not frozen_plan(one.plan_id, one.lead).has_budget
+        ):
             continue
         if one.cost is None and one.delivery_state != "final":
             moves[one.campaign_id][0] += price
@@ -387,7 +426,7 @@ def _flag_doubles(earlier: Sequence[_Known]) -> None:
     attempts = load_attempts(sorted({one.delivery_id for one in earlier}))
     doubles = []
     for one in earlier:
-        frozen = frozen_plan(one.plan_id)
+        frozen = frozen_plan(one.plan_id, one.lead)
         mine = attempts[one.delivery_id]
         met = any(a.step == one.step and _moment(a, _last_milestone(frozen, a.step)) is not None for a in mine)
         gone = any(a.step > one.step and a.state in ("calling", "accepted", "unknown") for a in mine)
@@ -413,7 +452,7 @@ def _learn(news: dict[int, News], known: Iterable[_Known]) -> None:
         if told.failure is FailureClass.RECIPIENT_PERMANENT and Milestone.DELIVERED not in told.moments:
             state = REMEMBERED.get(told.reason) if told.reason else None
             if state is not None:
-                learned.append(Learned(one.contact_id, one.channel_id, state, "callback"))
+                learned.append(Learned(one.contact_id, one.channel_id, one.address, state, "callback"))
     if learned:
         learn(learned)
 

@@ -35,7 +35,12 @@ def test_every_person_is_counted_once_by_the_first_gate_that_closes(draft: Campa
     Contact.objects.filter(pk=three.pk).update(phone=None, email="a@example.ru")
     Contact.objects.filter(pk=four.pk).update(suppressed=2)
     Reachability.objects.create(
-        contact=five, channel_id=messenger.pk, state="not_registered", until=now() + timedelta(days=1), source="send"
+        contact=five,
+        channel_id=messenger.pk,
+        address=five.phone,
+        state="not_registered",
+        until=now() + timedelta(days=1),
+        source="send",
     )
     result = preflight.run(draft)
     assert result.audience == 10

@@ -18,7 +18,7 @@ from cascade.events import (
     Suppressed,
     Unknown,
 )
-from cascade.machine import apply, decide, settle
+from cascade.machine import account, apply, decide, settle
 from cascade.plan import Expectation, Plan, SendWindow, Step
 from cascade.state import Phase, State
 from cascade.vocabulary import (
@@ -76,6 +76,7 @@ __all__ = [
     "Unknown",
     "Wait",
     "Walk",
+    "account",
     "apply",
     "by_time",
     "chain",
@@ -128,6 +129,8 @@ class Walk:
         self.state = replace(State.fresh(len(plan.steps)), zone=zone, **surroundings)  # type: ignore[arg-type]
         self.events: list[Event] = []
         self.sent: list[tuple[int, datetime]] = []
+        #: The account of each call, beside `sent`.
+        self.accounts: list[int] = []
         self.left: list[tuple[int, Reason]] = []
 
     def at(self, moment: str | datetime | timedelta) -> Walk:
@@ -158,7 +161,10 @@ class Walk:
         last = actions[-1]
         if isinstance(last, Send):
             self.sent.append((last.step, self.now))
-            self.know(Called(last.step, self.now))
+            through = account(self.plan, self.state, last.step)
+            assert through is not None, "R4: a call into a step whose accounts are all closed"
+            self.accounts.append(through)
+            self.know(Called(last.step, self.now, through))
         elif isinstance(last, Finish):
             self.know(Finished(self.now, last.outcome, last.because, last.step, last.milestone))
         return last

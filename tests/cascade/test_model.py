@@ -89,7 +89,7 @@ class Delivery(RuleBasedStateMachine):
         assert walk.plan.not_after is None or walk.now < walk.plan.not_after, "I19: a send after the campaign"
         assert not state.pauses or state.pauses[-1][1] is not None, "I14: a send while paused"
         assert action.step not in state.unreachable, "R4: a call to nobody"
-        assert step.channel_id not in state.closed_channels, "R4: a call into a closed channel"
+        assert not state.closed_channels.issuperset(step.accounts), "R4: a call into a closed channel"
         known = state.steps[action.step]
         assert known.phase == Phase.CALLING and M.DELIVERED not in known.milestones, "a second copy"
 
@@ -198,7 +198,7 @@ class Delivery(RuleBasedStateMachine):
                 pauses = (*pauses, (self.walk.now, None))
             self.walk.surround(pauses=pauses)
         elif kind == 1:
-            self.walk.surround(closed_channels=frozenset(roll.of(((), (1,), (2, 3)))))
+            self.walk.surround(closed_channels=frozenset(roll.of(((), (1,), (2, 3), (1, 2, 3)))))
         else:
             self.walk.surround(unreachable=roll.of(({}, {0: R.BLOCKED}, {1: R.NO_ADDRESS})))
 

@@ -39,6 +39,7 @@ from tests.cascade.build import (
     Unknown,
     Wait,
     Walk,
+    account,
     apply,
     decide,
     settle,
@@ -151,7 +152,7 @@ def test_R1_R12_R13_R20_what_holds_of_every_send(history, now):
     assert is_open(step.window, state.zone, now)
     assert all(deadline is None or now < deadline for deadline in (state.deadline, plan.not_after))
     assert not any(start <= now and (end is None or now < end) for start, end in state.pauses)
-    assert action.step not in state.unreachable and step.channel_id not in state.closed_channels
+    assert action.step not in state.unreachable and not state.closed_channels.issuperset(step.accounts)
     assert state.stop is None and state.outcome is None
 
 
@@ -357,3 +358,41 @@ def test_R8_an_unknown_call_is_repeated_only_with_a_key(plan, number, seconds):
     action = decide(plan, state, TEN + seconds * SECOND)
     if isinstance(action, Send):
         assert plan.steps[0].idempotent and action == Send(0, R.RETRY)
+
+
+@many
+@given(worlds.histories, worlds.moments())
+def test_R4_R8_which_account_is_called(history, now):
+    """An open one of the step's own; what may have left only through the account it left by; another one than the last
+    only when the last call certainly sent nothing; the first that is open and has not just refused."""
+    plan, state, _ = history
+    settled, actions = settle(plan, state, now)
+    if not isinstance(actions[-1], Send):
+        return
+    index = actions[-1].step
+    step, known = plan.steps[index], settled.steps[index]
+    through = account(plan, settled, index)
+    assert through in step.accounts or (known.phase is Phase.UNKNOWN and through == known.account)
+    assert through not in state.closed_channels
+    if known.phase is Phase.UNKNOWN and known.account:
+        assert through == known.account
+    elif known.account and through != known.account:
+        assert known.phase in (Phase.FAILED, Phase.PENDING) and known.failure is not F.OUTCOME_UNKNOWN
+    if known.phase is not Phase.UNKNOWN:
+        before = step.accounts[: step.accounts.index(through)]
+        assert all(one in state.closed_channels or one in known.in_trouble for one in before)
+
+
+@many
+@given(worlds.histories, worlds.dice)
+def test_R4_an_account_is_in_trouble_until_it_is_called_again(history, number):
+    plan, state, _ = history
+    event = worlds.make_fact(len(plan.steps), number)
+    before, after = state.steps[event.step], apply(plan, state, event).steps[event.step]
+    if isinstance(event, Failed) and event.failure in (F.AUTH, F.BALANCE) and after is not before and before.account:
+        assert after.in_trouble == before.in_trouble | {before.account}
+    elif isinstance(event, Called) and after is not before:
+        assert after.account not in after.in_trouble
+        assert after.in_trouble == before.in_trouble - {after.account}
+    else:
+        assert after.in_trouble == before.in_trouble

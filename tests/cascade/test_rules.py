@@ -183,6 +183,76 @@ def test_R4_a_step_already_accepted_is_not_left_because_of_what_is_learnt_later(
     assert walk.look() == Wait(TEN + 15 * MINUTE, R.WAITING_FOR_MILESTONE, 0)
 
 
+def gateways(policy=TroublePolicy.HOLD, **more):
+    """Two SMS gateways and a spare one as one step, then a call."""
+    return chain(step(K.SMS, channel=1, reserves=(2, 3), **more), step(K.VOICE, channel=9), on_trouble=policy)
+
+
+@pytest.mark.parametrize("policy", list(TroublePolicy))
+@pytest.mark.parametrize("failure", [F.AUTH, F.BALANCE])
+def test_R4_a_reserve_account_stands_in_at_once_whatever_the_policy(policy, failure):
+    walk = Walk(gateways(policy))
+    walk.ask()
+    for reserve in (2, 3):
+        assert walk.at(SECOND).failed(failure).ask() == Send(0, R.OTHER_ACCOUNT)
+        assert walk.accounts[-1] == reserve
+    answer = walk.at(SECOND).failed(failure).ask()
+    if policy is TroublePolicy.GO_ON:
+        assert answer == Send(1, R.PREVIOUS_STEP_LEFT)
+    else:
+        assert isinstance(answer, Wait) and answer.because == R.CHANNEL_ON_HOLD
+        assert walk.at(answer.until).ask() == Send(0, R.RETRY)
+        assert walk.accounts == [1, 2, 3, 1], "all have refused it: from the first again"
+
+
+def test_R4_a_closed_account_is_passed_over_and_hold_is_for_a_step_without_an_open_one():
+    walk = Walk(gateways(), closed_channels=frozenset({1, 2, 3}))
+    assert walk.ask() == Wait(TEN + PROBE_INTERVAL, R.CHANNEL_ON_HOLD, 0)
+    assert walk.surround(closed_channels=frozenset({1, 2})).ask() == Send(0, R.FIRST_STEP)
+    assert walk.accounts == [3]
+
+
+def test_R8_what_may_have_left_is_never_sent_through_a_second_account():
+    walk = Walk(gateways())
+    walk.ask()
+    walk.surround(closed_channels=frozenset({1})).unknown()
+    assert walk.ask() == Wait(TEN + 15 * MINUTE, R.WAITING_FOR_MILESTONE, 0)
+    assert walk.at("10:15").ask() == Send(1, R.PREVIOUS_STEP_LEFT)
+    assert walk.accounts == [1, 9]
+
+
+def test_R8_a_repeat_with_the_same_key_goes_to_the_account_that_knows_the_key():
+    walk = Walk(gateways(idempotent=True))
+    walk.ask()
+    walk.at(SECOND).failed(F.BALANCE).ask()
+    retry = walk.at(SECOND).unknown().ask()
+    assert isinstance(retry, Wait) and retry.because == R.RETRY_LATER
+    assert walk.at(retry.until).ask() == Send(0, R.RETRY)
+    assert walk.accounts == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("failure", "answer"),
+    [
+        (F.RECIPIENT_PERMANENT, Send(1, R.PREVIOUS_STEP_LEFT)),
+        (F.MESSAGE_PERMANENT, Send(1, R.PREVIOUS_STEP_LEFT)),
+        (F.TRANSIENT, None),
+        (F.RATE_LIMITED, None),
+    ],
+)
+def test_R3_R9_what_is_not_the_account_s_trouble_is_not_helped_by_another_account(failure, answer):
+    walk = Walk(gateways())
+    walk.ask()
+    said = walk.failed(failure).ask()
+    if answer is None:
+        assert isinstance(said, Wait) and said.because == R.RETRY_LATER
+        walk.at(said.until).ask()
+        assert walk.accounts == [1, 1]
+    else:
+        assert said == answer
+        assert walk.accounts == [1, 9]
+
+
 @pytest.mark.parametrize("failure", [F.AUTH, F.BALANCE])
 def test_R4_trouble_of_the_account_goes_on_where_the_chain_says_so(failure):
     walk = Walk(chain())

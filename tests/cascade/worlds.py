@@ -93,6 +93,7 @@ def make_step(number: int) -> Step:
         wait=roll.of((30 * MINUTE, 5 * MINUTE, timedelta(0))),
         min_wait=roll.of((MINUTE, 10 * MINUTE, timedelta(0))),
         max_tries=roll.of((3, 2, 1, 0)),
+        reserves=roll.of(((), (), (7,), (7, 8))),
     )
 
 
@@ -113,7 +114,7 @@ def make_state(plan: Plan, number: int) -> State:
         zone=roll.of(ZONES),
         deadline=roll.of(DEADLINES),
         unreachable=roll.of(({}, {}, {0: R.NO_ADDRESS}, {1: R.BLOCKED})),
-        closed_channels=frozenset(roll.of(((), (), (1,), (2,)))),
+        closed_channels=frozenset(roll.of(((), (), (1,), (2,), (1, 2, 3), (7,)))),
         pauses=roll.of(PAUSES),
     )
 
@@ -123,7 +124,7 @@ def make_fact(steps: int, number: int) -> Event:
     roll = Dice(number)
     kind, index, at = roll.below(12), roll.below(steps), TEN + roll.below(7200) * SECOND
     if kind < 3:
-        return Called(index, at)
+        return Called(index, at, roll.of((0, 0, 7, 8)))
     if kind < 5:
         return Accepted(index, at)
     if kind < 8:

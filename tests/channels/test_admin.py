@@ -331,7 +331,7 @@ def test_a_chain_is_made_and_read_back_in_words(owner):
     ]
     text = BeautifulSoup(page(owner, "channels_chain_change", chain.pk), "html.parser").get_text(" ", strip=True)
     assert "1. Viber, wait 15 minutes for “delivered”, from then 1 day more for “read”" in text
-    assert "No doubles" in text
+    assert "Doubles: excluded." in text
     listed = page(owner, "channels_chain_changelist")
     assert "→ SMS, wait 2 hours" in listed
     assert "7.00" in listed

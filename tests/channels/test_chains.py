@@ -1,6 +1,7 @@
 """Chains against capabilities: what is refused, what is warned about, what is frozen."""
 
 import json
+from dataclasses import replace
 from datetime import time, timedelta
 
 import pytest
@@ -179,3 +180,63 @@ def test_a_chain_in_words(chain, settings):
         )
         assert chains.say_duration(timedelta(0)) == "0 seconds"
         assert chains.say_duration(timedelta(days=1, seconds=1)) == "1 day 1 second"
+
+
+# ---------------------------------------------------------------- doubles, as the owner reads them
+
+
+def doubles(one, fallbacks=0, seen=0):
+    return chains.say_doubles(one, {7: chains.Seen(fallbacks, seen)} if fallbacks else {})
+
+
+def test_doubles_are_said_from_the_wire_and_as_soon_as_enough_was_seen_from_facts():
+    viber, telegram = rung(FakeViber, channel_id=7), rung(FakeTelegram, "replied", channel_id=7)
+    assert doubles(viber).startswith("Doubles: excluded. ")
+    assert doubles(telegram, 49, 9).startswith("Doubles: possible; how many is not known yet.")
+    assert doubles(telegram, 200, 7).startswith("Doubles: possible, about 3.5 % (200 cases).")
+    assert doubles(viber, 200).startswith("Doubles: excluded, none in 200 cases.")
+    assert "should be excluded, but the provider let 1.0 % of 200" in doubles(viber, 200, 2)
+
+
+@pytest.mark.parametrize(
+    ("life", "risk"), [(5 * MINUTE, Risk.EXCLUDED), (15 * MINUTE, Risk.EXCLUDED), (12 * HOUR, Risk.POSSIBLE)]
+)
+def test_an_approved_text_brings_its_own_life(life, risk):
+    assert chains.double_risk(replace(rung(FakeTelegram), life=life))[0] is risk
+
+
+# ---------------------------------------------------------------- several accounts in one step
+
+
+def test_a_step_promises_what_all_its_accounts_can_do():
+    viber, sms = FakeViber.capabilities, FakeSms.capabilities
+    both = chains.common([viber, sms])
+    assert set(both.reports) == set(viber.reports) & set(sms.reports)
+    assert both.max_text == min(viber.max_text, sms.max_text)
+    assert both.recall is (viber.recall and sms.recall)
+    assert chains.common([viber]) is viber
+    assert both.ttl is None or (both.ttl.minimum, both.ttl.maximum) == (
+        max(viber.ttl.minimum, sms.ttl.minimum),
+        min(viber.ttl.maximum, sms.ttl.maximum),
+    )
+
+
+@pytest.mark.parametrize(
+    ("reserves", "field"),
+    [
+        (((2, ChannelKind.SMS),), None),
+        (((2, ChannelKind.VIBER),), "reserve"),
+        (((1, ChannelKind.SMS),), "reserve"),
+        (((2, ChannelKind.SMS), (2, ChannelKind.SMS)), "second_reserve"),
+    ],
+)
+def test_a_reserve_is_another_account_of_the_same_kind(reserves, field):
+    problems = found([replace(SMS, channel_id=1, reserves=reserves)])
+    assert problems == ([] if field is None else [(Level.ERROR, 0, field)])
+
+
+def test_where_the_last_dialogue_may_put_any_step_first_the_last_one_has_steps_behind_it():
+    steps = [rung(FakeViber), rung(FakeSms)]
+    assert not any(one.step == 1 for one in chains.validate_chain(steps))
+    problems = chains.validate_chain(steps, any_first=True)
+    assert next((one.level, one.field) for one in problems if one.step == 1) == (Level.ERROR, "wait")

@@ -168,16 +168,49 @@ def test_no_contact_is_born_beside_a_stop():
 
 
 def test_what_is_learned_is_believed_for_its_time(anna):
-    fact = reachability.Learned(anna.pk, 1, "not_registered", "check")
-    gone = reachability.Learned(anna.pk + 1, 1, "reachable", "send")
+    fact = reachability.Learned(anna.pk, 1, "55", "not_registered", "check")
+    gone = reachability.Learned(anna.pk + 1, 1, "55", "reachable", "send")
     assert reachability.learn([fact, gone]) == 1
     row = Reachability.objects.get()
     assert row.until - row.learned_at == timedelta(days=7)
-    assert reachability.learn([fact, reachability.Learned(anna.pk, 1, "reachable", "callback")]) == 1
+    assert reachability.learn([fact, reachability.Learned(anna.pk, 1, "55", "reachable", "callback")]) == 1
     row.refresh_from_db()
     assert (row.state, row.source, row.until - row.learned_at) == ("reachable", "callback", timedelta(days=30))
     Reachability.objects.update(until=now() - timedelta(seconds=1))
     assert reachability.forget_expired() == 1
+
+
+def test_of_several_addresses_the_newest_living_one_is_written_to(anna):
+    """Another chat or another phone is another chance; what is known of the one says nothing of the other."""
+    for value in ("old", "older", "newest"):
+        addresses.attach(anna.pk, 4, value)
+    ContactAddress.objects.filter(value="older").update(seen_at=now() - timedelta(days=2))
+    ContactAddress.objects.filter(value="old").update(seen_at=now() - timedelta(days=1))
+
+    def chosen():
+        return selectors.own_addresses([anna.pk], [4, 5])[anna.pk, 4]
+
+    assert chosen() == ("newest", "")
+    reachability.learn([reachability.Learned(anna.pk, 4, "newest", "blocked", "send")])
+    assert chosen() == ("old", "")
+    reachability.learn([reachability.Learned(anna.pk, 4, "old", "not_registered", "send")])
+    assert chosen() == ("older", "")
+    reachability.learn([reachability.Learned(anna.pk, 4, "older", "blocked", "callback")])
+    assert chosen() == ("newest", "blocked"), "all are dead: the newest, with what is known of it"
+    addresses.keep_learned([reachability.Learned(anna.pk, 4, "older", "reachable", "inbound")])
+    assert chosen() == ("older", "")
+    Reachability.objects.update(until=now() - timedelta(seconds=1))
+    assert chosen() == ("older", ""), "the person wrote from it last"
+    assert anna.addresses.count() == 3, "the others are kept"
+    stranger = Contact.objects.create(phone="+79120000077")
+    addresses.attach(stranger.pk, 4, "older")
+    assert chosen() == ("newest", ""), "a chat belongs to whoever shows up with it"
+
+
+def test_what_is_told_about_a_found_id_is_known_of_the_phone_it_was_found_for(anna):
+    addresses.attach(anna.pk, 6, "900", found_for="+79123456789")
+    reachability.learn([reachability.Learned(anna.pk, 6, "900", "blocked", "callback")])
+    assert Reachability.objects.get().address == "+79123456789"
 
 
 def test_merging_takes_the_strictest(anna):

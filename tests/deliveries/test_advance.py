@@ -45,6 +45,7 @@ def test_R4_known_unreachable_step_is_left_without_a_call(shop: Shop) -> None:
             Learned(
                 Contact.objects.get().pk,
                 Delivery.objects.get().plan.definition["steps"][0]["channel_id"],
+                Contact.objects.get().phone,
                 "not_registered",
                 "check",
             )

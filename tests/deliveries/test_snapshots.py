@@ -58,7 +58,7 @@ class Twin:
         Delivery.objects.all().delete()
         self.pk, _ = launch.create_delivery(contact.pk, plan)
         self.contact = contact
-        self.frozen = frozen_plan(plan.pk)
+        self.frozen = frozen_plan(plan.pk, None)
         self.channels = channels
         self.zero = database_now()
         self.walk = Walk(self.frozen.plan, now=self.zero, zone="UTC")

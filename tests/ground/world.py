@@ -71,7 +71,12 @@ def _people(campaign: Campaign) -> None:
         unusable="It has no text.",
     )
     Reachability.objects.create(
-        contact=anna, channel_id=messenger.pk, state="blocked", until=now() + timedelta(days=9), source="send"
+        contact=anna,
+        channel_id=messenger.pk,
+        address=anna.phone,
+        state="blocked",
+        until=now() + timedelta(days=9),
+        source="send",
     )
     # A checked one has its rows in a table of their own: tests/contacts walks that page.
     for status in set(ImportStatus) - {ImportStatus.CHECKED}:

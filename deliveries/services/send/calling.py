@@ -29,8 +29,8 @@ from cascade.machine import apply, give_up_at, settle
 from cascade.vocabulary import ChannelKind, Purpose, Reason
 from cascade.windows import next_open_moment
 from channels.providers.base import Button, Capabilities, OutgoingMessage, SentMessage
-from contacts.models import ConsentState, ContactAddress, Reachability, SuppressionScope
-from contacts.selectors import as_variables
+from contacts.models import ConsentState, Reachability, SuppressionScope
+from contacts.selectors import as_variables, own_addresses
 from contacts.services.addresses import found_addresses
 from deliveries.models import MarketingTouch
 from deliveries.services.codes import codes_to_send
@@ -47,6 +47,7 @@ from deliveries.snapshots import (
     FrozenPlan,
     StepTerms,
     Surroundings,
+    Walk,
     build_state,
     frozen_plan,
 )
@@ -118,7 +119,7 @@ class _Desk:
     """Everything one chunk is judged with, read once under the locks."""
 
     now: datetime
-    plans: dict[int, FrozenPlan]
+    plans: dict[Walk, FrozenPlan]
     cards: dict[int, _Card]
     statuses: dict[int, str]
     own_addresses: dict[int, str]
@@ -128,6 +129,9 @@ class _Desk:
     first_refs: dict[tuple[int, str], str]
     #: delivery -> digits of its one-time code
     codes: dict[int, str]
+    #: delivery -> where its newest try went, if nobody knows whether it left: to another address of the same person the
+    #: repeat would be a second copy (R8).
+    in_doubt: dict[int, str]
     touches: dict[int, list[datetime]]
     touched: set[int]
     caps: list[tuple[int, timedelta]]
@@ -188,15 +192,15 @@ def call(
         own_ids = capabilities.resolves or capabilities.learns_id
         desk = _open_desk([row.facts for row in rows], channel_id, now, resolves=own_ids)
         if capabilities.idempotent_send:
-            desk.first_refs = _first_refs([row.facts for row in rows if row.tries])
+            _recall_tries(desk, [row.facts for row in rows if row.tries], channel_id)
         if any(plan.codes for plan in desk.plans.values()):
-            desk.codes = codes_to_send([row.facts.id for row in rows if desk.plans[row.facts.plan_id].codes])
+            desk.codes = codes_to_send([row.facts.id for row in rows if desk.plans[row.facts.walk].codes])
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
         released: list[int] = []
         drafts: list[_Draft] = []
         for ours in rows:
             row = ours.facts
-            frozen = desk.plans[row.plan_id]
+            frozen = desk.plans[row.walk]
             gate = _gate(row, frozen, desk)
             if gate is Reason.RETRY_LATER:
                 released.append(row.id)
@@ -241,7 +245,7 @@ def _json(value: Any) -> Any:
 
 
 def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *, resolves: bool) -> _Desk:
-    plans = {plan_id: frozen_plan(plan_id) for plan_id in {row.plan_id for row in rows}}
+    plans = {walk: frozen_plan(*walk) for walk in {row.walk for row in rows}}
     contact_ids = sorted({row.contact_id for row in rows if row.contact_id is not None})
     campaign_ids = sorted({row.campaign_id for row in rows if row.campaign_id is not None})
     marketing = any(plan.plan.purpose is Purpose.MARKETING for plan in plans.values())
@@ -262,9 +266,10 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *,
                     for spend in CampaignSpend.objects.select_for_update().filter(campaign_id__in=budgets)
                 }
     own: dict[int, str] = {}
-    if any(t.by_address and t.channel_id == channel_id for plan in plans.values() for t in plan.terms):
-        addresses = ContactAddress.objects.filter(contact_id__in=contact_ids, channel_id=channel_id)
-        own = dict(addresses.values_list("contact_id", "value"))
+    routes = [route[channel_id] for plan in plans.values() for route in plan.routes if channel_id in route]
+    if any(terms.by_address for terms in routes):
+        # One that has died since it was decided is called all the same: the answer says so, the core goes on.
+        own = {contact: value for (contact, _), (value, _) in own_addresses(contact_ids, [channel_id]).items()}
     found = found_addresses(contact_ids, channel_id) if resolves else {}
     touches: dict[int, list[datetime]] = defaultdict(list)
     touched: set[int] = set()
@@ -273,21 +278,26 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *,
         for delivery_id, contact_id, at in recent.values_list("delivery_id", "contact_id", "at"):
             touches[contact_id].append(at)
             touched.add(delivery_id)
-    return _Desk(now, plans, cards, statuses, own, found, {}, {}, touches, touched, caps, spends)
+    return _Desk(now, plans, cards, statuses, own, found, {}, {}, {}, touches, touched, caps, spends)
 
 
-def _first_refs(rows: Sequence[DeliveryFacts]) -> dict[tuple[int, str], str]:
-    """By what the provider knows the first try of each row's step, for each address it went to (R8)."""
+def _recall_tries(desk: _Desk, rows: Sequence[DeliveryFacts], channel_id: int) -> None:
+    """By what the provider knows the first try of each row's step, for each address it went to through this account, and
+    which of them are in doubt (R8)."""
     if not rows:
-        return {}
+        return
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT a.delivery_id, a.address, a.client_ref FROM deliveries_attempt a"
+            "SELECT a.delivery_id, a.address, a.client_ref, a.state FROM deliveries_attempt a"
             " JOIN unnest(%s::bigint[], %s::int[]) AS v(id, step) ON a.delivery_id = v.id AND a.step = v.step"
-            " ORDER BY a.try_no DESC",
-            [[row.id for row in rows], [row.step for row in rows]],
+            " WHERE a.channel_id = %s ORDER BY a.try_no",
+            [[row.id for row in rows], [row.step for row in rows], channel_id],
         )
-        return {(delivery_id, address): ref for delivery_id, address, ref in cursor.fetchall()}
+        for delivery_id, address, ref, state in cursor.fetchall():
+            desk.first_refs.setdefault((delivery_id, address), ref)
+            desk.in_doubt.pop(delivery_id, None)
+            if state == "unknown":
+                desk.in_doubt[delivery_id] = address
 
 
 def _gate(row: DeliveryFacts, frozen: FrozenPlan, desk: _Desk) -> Reason | None:
@@ -353,15 +363,15 @@ def _draft(
 ) -> _Draft | Reason:
     """The message for one person, or why this step cannot write it."""
     row = ours.facts
-    terms = frozen.terms[row.step]
-    if terms.channel_id != channel_id:
+    terms = frozen.routes[row.step].get(channel_id)
+    if terms is None:
         raise AssertionError("a delivery is ready on a channel that is not its step's")
     assert row.contact_id is not None  # noqa: S101 - the gate has refused those
     card = desk.cards[row.contact_id]
     address = _address(terms, card, desk.own_addresses.get(row.contact_id))
     if not address:
         return Reason.NO_ADDRESS
-    address = desk.found_addresses.get((row.contact_id, address), address)
+    address = desk.in_doubt.get(row.id) or desk.found_addresses.get((row.contact_id, address), address)
     code = desk.codes.get(row.id, "")
     if frozen.codes and not code:
         return Reason.EMPTY_VARIABLE  # over by now: its stop is on the way
@@ -492,7 +502,7 @@ def _write_attempts(
                 wait=claims[draft.row.id].wait,
                 zone=desk.zone_of(draft.row, draft.frozen),
                 recall=recalls.get(draft.row.id),
-                check=draft.asks or (ask_first and draft.row.contact_id not in known),
+                check=draft.asks or (ask_first and (draft.row.contact_id, message.address) not in known),
             )
         )
 
@@ -504,10 +514,15 @@ def _recalls(drafts: Sequence[_Draft]) -> dict[int, tuple[int, SentMessage]]:
     but two of the same message side by side are worse. Who clicked or answered has it delivered, and keeps it.
     """
     can = {
-        draft.row.id: {index for index, terms in enumerate(draft.frozen.terms[: draft.row.step]) if terms.recall}
+        draft.row.id: {
+            (index, channel_id)
+            for index, route in enumerate(draft.frozen.routes[: draft.row.step])
+            for channel_id, terms in route.items()
+            if terms.recall
+        }
         for draft in drafts
     }
-    wanted = [delivery_id for delivery_id, steps in can.items() if steps]
+    wanted = [delivery_id for delivery_id, calls in can.items() if calls]
     if not wanted:
         return {}
     found = {}
@@ -519,7 +534,7 @@ def _recalls(drafts: Sequence[_Draft]) -> dict[int, tuple[int, SentMessage]]:
             [wanted],
         )
         for delivery_id, step, channel_id, ref, address, provider_id, accepted_at in cursor.fetchall():
-            if step in can[delivery_id]:
+            if (step, channel_id) in can[delivery_id]:
                 found[delivery_id] = (channel_id, SentMessage(ref, address, provider_id, accepted_at))
     return found
 
@@ -547,12 +562,12 @@ def _with_ttl(message: OutgoingMessage, ttl: timedelta, terms: StepTerms) -> Out
     return replace(message, ttl=min(ttl, terms.ttl) if terms.ttl is not None else ttl)
 
 
-def _registered(contact_ids: Sequence[int], channel_id: int, now: datetime) -> set[int]:
-    """Contacts this channel is known to reach: their registration need not be asked again."""
+def _registered(contact_ids: Sequence[int], channel_id: int, now: datetime) -> set[tuple[int, str]]:
+    """Contacts and addresses this channel is known to reach: their registration need not be asked again."""
     rows = Reachability.objects.filter(
         contact_id__in=contact_ids, channel_id=channel_id, state=Reachability.State.REACHABLE, until__gt=now
     )
-    return set(rows.values_list("contact_id", flat=True))
+    return set(rows.values_list("contact_id", "address"))
 
 
 def _take_slots(drafts: Sequence[_Draft], desk: _Desk) -> None:
@@ -591,12 +606,12 @@ def _refuse(refused: Sequence[tuple[DeliveryFacts, Left | Suppressed]], desk: _D
     around = load_surroundings(rows, desk.plans, desk.now)
     verdicts = []
     for row, fact in refused:
-        frozen = desk.plans[row.plan_id]
+        frozen = desk.plans[row.walk]
         known = build_state(frozen, row, attempts.get(row.id, ()), around[row.id])
         state, actions = settle(frozen.plan, apply(frozen.plan, known, fact), desk.now)
         if isinstance(fact, Left):
             actions = [Skip(fact.step, fact.reason), *actions]
-        verdicts.append(verdict_of(row, frozen, state.current, actions))
+        verdicts.append(verdict_of(row, frozen, state, actions))
     write(verdicts, {}, desk.now)
 
 

@@ -11,7 +11,7 @@ import contextlib
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -24,7 +24,9 @@ from campaigns.services.lifecycle import pause
 from cascade.actions import Wait
 from cascade.backoff import poll_delay, retry_delay
 from cascade.machine import settle
+from cascade.streaks import USUAL, Told
 from cascade.vocabulary import ACCOUNT_TROUBLE, ChargedOn, FailureClass, Milestone, Reason
+from channels.models import RefusalStreak
 from channels.providers.base import Accepted, SendResult
 from channels.services.health import note_results
 from contacts.models import Contact
@@ -35,6 +37,7 @@ from deliveries.services.codes import adopt
 from deliveries.services.decisions import Line, database_now, load_attempts, write_lines
 from deliveries.services.reports import REMEMBERED, resolve_unknown
 from deliveries.services.send.calling import Outgoing
+from deliveries.services.streaks import sift
 from deliveries.snapshots import AttemptFacts, Surroundings, build_state, frozen_plan
 
 #: Outcomes of an attempt that are certain not to have cost anything.
@@ -107,6 +110,7 @@ def record(done: Sequence[Done]) -> int:
     if not done:
         return 0
     _keep_codes(done)
+    done = _not_everybody(done)
     ids = _provider_ids(done)
     try:
         with transaction.atomic():
@@ -127,6 +131,42 @@ def _keep_codes(done: Sequence[Done]) -> None:
     for one in done:
         if isinstance(one.result, Accepted) and one.result.code:
             adopt(one.item.row.id, one.result.code)
+
+
+def _not_everybody(done: Sequence[Done]) -> Sequence[Done]:
+    """The same results, where a refusal that suddenly everybody gives is the account's and not the person's (R4)."""
+    if not any(_refuses(one) for one in done):
+        return done
+    by_channel: dict[int, list[Told]] = defaultdict(list)
+    details: dict[int, str] = {}
+    for one in done:
+        if isinstance(one.result, Accepted) or _refuses(one):
+            reason = None if isinstance(one.result, Accepted) else one.result.reason
+            person = one.item.row.contact_id or 0
+            by_channel[one.item.terms.channel_id].append(Told(one.item.attempt_id, person, reason))
+            details[one.item.attempt_id] = "" if isinstance(one.result, Accepted) else one.result.detail
+    of_account: set[int] = set()
+    for channel_id, told in sorted(by_channel.items()):
+        of_account |= sift(channel_id, RefusalStreak.Source.ANSWER, told, details)
+    if not of_account:
+        return done
+    return [_held_against_account(one) if one.item.attempt_id in of_account else one for one in done]
+
+
+def _refuses(one: Done) -> bool:
+    result = one.result
+    return (
+        not isinstance(result, Accepted)
+        and result.failure is FailureClass.RECIPIENT_PERMANENT
+        and result.reason in USUAL
+        and one.item.row.contact_id is not None
+    )
+
+
+def _held_against_account(one: Done) -> Done:
+    assert not isinstance(one.result, Accepted)  # noqa: S101 - only refusals are in a streak
+    refused = replace(one.result, failure=FailureClass.AUTH, reason=Reason.EVERYBODY_REFUSED, retry_after=None)
+    return replace(one, result=refused)
 
 
 def _keep_addresses(done: Sequence[Done]) -> None:
@@ -256,7 +296,7 @@ def _update_attempts(done: Sequence[Done], ids: Sequence[str], now: datetime) ->
 
 def _first_poll(item: Outgoing) -> timedelta:
     """A third of the step's wait, so that a short step is asked about before it runs out."""
-    step = frozen_plan(item.row.plan_id).plan.steps[item.row.step]
+    step = frozen_plan(*item.row.walk).plan.steps[item.row.step]
     wait = step.expectations[0].within if step.expectations else step.wait
     return min(wait / 3, poll_delay(0, random.random()))
 
@@ -275,7 +315,7 @@ def _release(done: Sequence[Done], facts: dict[int, AttemptFacts], now: datetime
         fact = facts.get(one.item.attempt_id)
         moment, reason = now, ""
         if fact is not None:
-            frozen = frozen_plan(row.plan_id)
+            frozen = frozen_plan(*row.walk)
             around = Surroundings({}, frozenset(), one.item.zone, ())
             state = build_state(frozen, row, before.get(row.id) or [fact], around)
             _, actions = settle(frozen.plan, state, now)
@@ -305,7 +345,7 @@ def _book_budgets(done: Sequence[Done]) -> None:
     moves: dict[int, list[Decimal]] = defaultdict(lambda: [Decimal(0), Decimal(0)])
     for one in done:
         row = one.item.row
-        if row.campaign_id is None or not frozen_plan(row.plan_id).has_budget:
+        if row.campaign_id is None or not frozen_plan(*row.walk).has_budget:
             continue
         if isinstance(one.result, Accepted):
             if one.item.terms.charged_on is ChargedOn.ACCEPTED:
@@ -326,14 +366,14 @@ def _remember(done: Sequence[Done], now: datetime) -> None:
     learned, recalled, lines = [], [], []
     for one in done:
         contact_id, channel_id = one.item.row.contact_id, one.item.terms.channel_id
-        result = one.result
+        address, result = one.item.message.address, one.result
         if contact_id is not None:
             if not isinstance(result, Accepted) and result.failure is FailureClass.RECIPIENT_PERMANENT:
                 state = REMEMBERED.get(result.reason) if result.reason else None
                 if state is not None:
-                    learned.append(Learned(contact_id, channel_id, state, "send"))
+                    learned.append(Learned(contact_id, channel_id, address, state, "send"))
             elif one.registered:
-                learned.append(Learned(contact_id, channel_id, "reachable", "check"))
+                learned.append(Learned(contact_id, channel_id, address, "reachable", "check"))
         if one.recalled and one.item.recall is not None:
             recalled.append(one.item.recall[1].ref)
             lines.append(Line(one.item.row.id, TimelineEvent.Kind.RECALLED, None, Reason.PREVIOUS_STEP_LEFT))
@@ -352,7 +392,10 @@ def _tell_channels(done: Sequence[Done]) -> None:
     """Health of each channel, after the commit: losing this costs one batch of statistics."""
     by_channel = sorted(done, key=lambda one: one.item.terms.channel_id)
     for channel_id, group in groupby(by_channel, key=lambda one: one.item.terms.channel_id):
-        batch = list(group)
+        # What everybody refuses has been told already (deliveries.services.streaks).
+        batch = [one for one in group if not _is_suspected(one)]
+        if not batch:
+            continue
         failed = [one.result for one in batch if not isinstance(one.result, Accepted)]
         trouble = [result for result in failed if result.failure in ACCOUNT_TROUBLE]
         unknown = [result for result in failed if result.failure is FailureClass.OUTCOME_UNKNOWN]
@@ -368,7 +411,12 @@ def _tell_channels(done: Sequence[Done]) -> None:
             len(unknown),
             errors=max(1, len(trouble)),
             stumbled=len(stumbled),
+            taken=len(batch) - len(failed),
         )
+
+
+def _is_suspected(one: Done) -> bool:
+    return not isinstance(one.result, Accepted) and one.result.reason is Reason.EVERYBODY_REFUSED
 
 
 def _tell_campaigns(done: Sequence[Done]) -> None:

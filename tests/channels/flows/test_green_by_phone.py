@@ -82,7 +82,7 @@ def test_who_was_found_is_not_asked_again_unless_the_phone_has_changed(
     run_until(processes, lambda: Delivery.objects.filter(step=1).count() == 2)
     assert ops(street, slug).count("checkAccount") == 3, "two were found, one was not: both answers are remembered"
     Contact.objects.filter(pk=Contact.objects.earliest("pk").pk).update(phone="+79139999901")
-    ContactAddress.objects.filter(contact=Contact.objects.latest("pk")).update(created_at=now() - timedelta(days=31))
+    ContactAddress.objects.filter(contact=Contact.objects.latest("pk")).update(seen_at=now() - timedelta(days=31))
     street.campaign(chain, people)
     run_until(processes, lambda: Attempt.objects.filter(channel=first, state="accepted").count() == 6)
     assert ops(street, slug).count("checkAccount") == 4

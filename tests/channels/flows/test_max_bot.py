@@ -59,8 +59,9 @@ def test_max_every_way(processes: Processes, street: Street, settings: LazySetti
     assert "POST /answers" in ops(street, "max_bot"), "the pressed button stopped spinning"
     assert ops(street, "max_bot").count("DELETE /messages") == 2, "taken back from those who gave no sign of life"
     assert InboundMessage.objects.exclude(payload="").get().attempt is not None
-    assert Counter(Reachability.objects.filter(channel_id=bot.pk).values_list("state", flat=True)) == {
-        "not_registered": 1
+    assert Counter(Reachability.objects.filter(channel_id=bot.pk).values_list("state", "source")) == {
+        ("not_registered", "send"): 1,
+        ("reachable", "inbound"): 2,
     }
     outcomes = Counter(Delivery.objects.filter(state="final").values_list("outcome", "outcome_milestone"))
     assert outcomes == {("reached", "replied"): 2, ("reached", "clicked"): 1}
@@ -77,7 +78,7 @@ def test_max_stopped_means_blocked_until_started_again(processes: Processes, str
     run_until(processes, lambda: Delivery.objects.filter(outcome="exhausted").exists())
     assert len(requests_of(street, provider="max_bot")) == 1, "known to have stopped the bot: left without a call"
     tell(street.emulator, "block", provider="max_bot", recipient=Attempt.objects.get().address, blocked=False)
-    run_until(processes, lambda: Reachability.objects.filter(state="reachable", source="callback").exists())
+    run_until(processes, lambda: Reachability.objects.filter(state="reachable", source="inbound").exists())
     assert InboundMessage.objects.get().text == "/start"
 
 
