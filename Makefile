@@ -1,6 +1,6 @@
 # Every target is one script, so that a machine without make loses nothing:
 # `bash scripts/demo` is `make demo`.
-.PHONY: demo demo-reset test check format messages guide faults bench lock
+.PHONY: demo demo-reset test fuzz mixed check format messages guide faults bench lock
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -14,6 +14,12 @@ demo-reset: ## Forget the demo's data
 
 test: ## Run the tests on real servers and processes (ARGS="-k name" to choose)
 	@bash scripts/test $(ARGS)
+
+fuzz: ## 20,000 random answers and callbacks for every adapter (FUZZ_EXAMPLES=N for another number)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} bash scripts/test tests/channels/providers -k fuzz $(ARGS)
+
+mixed: ## MAX, Telegram, WhatsApp, SMS to 5,000 people of every behaviour, and the figures (MIXED_PEOPLE=N, MIXED_SEED=N)
+	@MIXED_PEOPLE=$${MIXED_PEOPLE:-5000} bash scripts/test tests/flows/test_mixed_chain.py -n 0 -s $(ARGS)
 
 check: ## Lint, types, imports, migrations, deployment settings, catalogues
 	@bash scripts/check

@@ -37,9 +37,20 @@ def test_a_campaign_is_made_by_thumb_in_the_dark(phone: Site) -> None:
     phone.open(f"/admin/channels/chain/{chain.pk}/change/")
     phone.page.locator(".form-group:has([name='steps-0-channel']) [data-move='1']").tap()
     phone.look()
+    spare = create_channel("sms_ru", "Запасной", {"api_id": "key"}, price=Decimal("5.10"))
+    phone.page.reload()
+    phone.page.locator(".form-group:has([name='steps-0-channel']) [data-move='1']").tap()
+    phone.page.locator(".form-group:has([name='steps-1-channel']) summary").tap()
+    phone.page.locator("[name='steps-1-reserve']").select_option(str(spare.pk))
+    phone.page.locator("[name='dialogue_days']").fill("30")
+    phone.look()
     phone.page.locator("button[name='_save']").tap()
     phone.page.wait_for_url("**/channels/chain/")
     assert [step.channel.kind for step in chain.steps.all()] == ["sms", "whatsapp"]
+    assert [step.reserve for step in chain.steps.all()] == [spare, None]
+    phone.open(f"/admin/channels/chain/{chain.pk}/change/")
+    expect(phone.page.locator("body")).to_contain_text("Запасной")
+    phone.look()
 
     campaign = Campaign.objects.create(name="Скидка", chain=chain, template=template)
     campaign.lists.add(people)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import time, timedelta
 
 import pytest
+from django.utils import translation
 
 from cascade.plan import SendWindow
 from cascade.vocabulary import ChannelKind, Milestone, Purpose
@@ -186,7 +187,8 @@ def test_a_chain_in_words(chain, settings):
 
 
 def doubles(one, fallbacks=0, seen=0):
-    return chains.say_doubles(one, {7: chains.Seen(fallbacks, seen)} if fallbacks else {})
+    with translation.override("en"):
+        return chains.say_doubles(one, {7: chains.Seen(fallbacks, seen)} if fallbacks else {})
 
 
 def test_doubles_are_said_from_the_wire_and_as_soon_as_enough_was_seen_from_facts():

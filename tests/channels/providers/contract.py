@@ -15,6 +15,7 @@ fields. `$REF`, `$ID`, `$PHONE`, `$DIGITS`, `$TOKEN` in them stand for this test
 import contextlib
 import dataclasses
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -60,6 +61,8 @@ NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 REF = "AbCdEfGhIjKlMnOpQrSt_1"
 PROVIDER_ID = "3EB0C767D097B7C7C030"
 FIXTURES = Path(__file__).parent / "fixtures"
+#: Random answers, and as many callbacks, for each adapter. `make fuzz` takes ten times as many.
+FUZZ = int(os.environ.get("FUZZ_EXAMPLES", "2000"))
 
 #: Bodies no provider should send and all of them do one day.
 NASTY = (
@@ -534,7 +537,7 @@ class ProviderContract:
         questions = self.questions(provider)
         bodies = _bodies(self.good_bodies("answer"), (*self.secrets, CALLBACK_SECRET))
 
-        @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=FUZZ, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(
             which=st.integers(0, len(questions) - 1),
             status=st.sampled_from(STATUSES) | st.integers(0, 999),
@@ -552,7 +555,7 @@ class ProviderContract:
         provider = self.provider()
         bodies = _bodies(self.good_bodies("request"), (*self.secrets, CALLBACK_SECRET))
 
-        @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=FUZZ, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(
             method=st.sampled_from(["POST", "GET", "PUT"]),
             query=st.dictionaries(_names, st.text(max_size=20), max_size=4),
