@@ -43,8 +43,18 @@ from urllib.parse import quote, urlencode, urlsplit
 import aiohttp
 from yarl import URL
 
-from channels import imap
-from channels.providers.base import ON_THE_DESK, Answer, Call, DeskCall, HttpCall, MailboxCall, MailCall, NoAnswer
+from channels import imap, mail_services
+from channels.providers.base import (
+    ON_THE_DESK,
+    Answer,
+    Call,
+    DeskCall,
+    HttpCall,
+    MailboxCall,
+    MailCall,
+    NoAnswer,
+    ServiceCall,
+)
 
 MAX_ANSWER: Final = 1_000_000
 #: Shorter than what servers usually keep (5 s and more): a connection we think alive but they closed turns a
@@ -89,6 +99,8 @@ def describe(call: Call) -> str:
         return f"SMTP {call.host}:{call.port} x{len(call.refs)}"
     if isinstance(call, MailboxCall):
         return f"IMAP {call.host}:{call.port}"
+    if isinstance(call, ServiceCall):
+        return f"{call.service} x{len(call.refs)}"
     return f"{call.method} {redact(call.url.partition('?')[0])} x{len(call.refs)}"
 
 
@@ -300,6 +312,11 @@ class Seam:
             tls = self._tls.get(call.host.rstrip(".").lower()) or ssl.create_default_context()
             patience = (self._timeout.sock_connect or 5.0, min(self._total, imap.LONGEST))
             return await asyncio.to_thread(imap.read_mailbox, call, self.guard.connect, tls, *patience)
+        if isinstance(call, ServiceCall):
+            letter = mail_services.write(call)
+            if isinstance(letter, Answer):
+                return letter
+            return mail_services.understand(letter, await self._http(letter.request, proxy))
         return await self._http(call, proxy)
 
     async def _http(self, call: HttpCall, proxy: str) -> Answer:

@@ -12,7 +12,7 @@ unknown is a value, not a crash and not a silence.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -151,6 +151,50 @@ class MailCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One letter through a mail service's HTTP API. The seam writes the request and reads the answer with a library that
+    knows the services (channels.mail_services), and sends it like every HttpCall.
+
+    The answer is HTTP's, with headers of ours: `service-status` (sent, queued, invalid, rejected, failed, unknown) and
+    `service-id`, where the service was understood; `service-stage: compose` where the letter could not even be written.
+    """
+
+    service: str
+    #: What the library calls its settings (api_key, sender_domain ...), of this account alone.
+    settings: Mapping[str, str] = field(repr=False)
+    base_url: str  #: "": the service's own
+    sender: str
+    recipient: str
+    subject: str
+    text: str
+    html: str = ""
+    reply_to: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Fields of the service's own, beside what the library knows.
+    more: Mapping[str, Any] = field(default_factory=dict)
+    refs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEvent:
+    """What a mail service's webhook tells, in the words all services share (django-anymail's)."""
+
+    kind: str  #: delivered, bounced, deferred, complained, unsubscribed ...
+    message_id: str = ""
+    ref: str = ""  #: our reference, where the service gives metadata back
+    recipient: str = ""
+    reason: str = ""  #: bounced, blocked, spam, unsubscribed, timed_out, invalid, other
+    word: str = ""  #: the service's own
+    words: str = ""  #: the last mail server's
+    ident: str = ""  #: of the event, where it has one
+    at: datetime | None = None
+
+
+#: Reads a stored webhook of a service; raises ValueError for what is none. See Provider.read_events.
+ReadEvents = Callable[[str, "CallbackRequest"], Sequence[ServiceEvent]]
+
+
+@dataclass(frozen=True, slots=True)
 class DeskCall:
     """A message that no wire carries: a colleague does it (operator).
 
@@ -183,7 +227,7 @@ class MailboxCall:
     refs: tuple[str, ...] = ()
 
 
-Call = HttpCall | MailCall | MailboxCall | DeskCall
+Call = HttpCall | MailCall | MailboxCall | ServiceCall | DeskCall
 
 
 class NoAnswer(StrEnum):
@@ -615,6 +659,9 @@ class Provider(ABC):
         #: The access token that calls carry where capabilities.token; put here by channels.services.tokens before
         #: anything is built.
         self.token = ""
+        #: Reads webhooks of mail services, which a library knows better than an adapter could (channels.mail_services). Put
+        #: here by channels.services.accounts: the library needs a framework that adapters do not have.
+        self.read_events: ReadEvents | None = None
         #: Accounts with the same word share one callback address at their provider: what comes in for one may be about
         #: any of them, and all read a callback into the same items in the same order. "": this one shares with nobody.
         self.callback_group = ""

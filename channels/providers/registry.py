@@ -31,6 +31,8 @@ _MODULES = {
     "wazzup_viber": "channels.providers.wazzup_viber:WazzupViber",
     "wazzup_avito": "channels.providers.wazzup_avito:WazzupAvito",
     "smtp": "channels.providers.smtp:Smtp",
+    "unisender_go": "channels.providers.unisender_go:UnisenderGo",
+    "mail_service": "channels.providers.mail_service:AnyMailService",
     "smsc_voice": "channels.providers.smsc_voice:SmscVoice",
     "telegram_gateway": "channels.providers.telegram_gateway:TelegramGateway",
     "sms_ru_call": "channels.providers.sms_ru_call:SmsRuCall",

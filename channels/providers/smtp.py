@@ -30,6 +30,7 @@ from hashlib import sha256
 from typing import ClassVar, Final
 
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, FailureClass, Milestone, Purpose, Reason
+from channels import mailcodes
 from channels.letters import Fate, Letter, read_letter
 from channels.providers import wire
 from channels.providers.base import (
@@ -130,30 +131,8 @@ CAPABILITIES: Final = Capabilities(
 #: Reply code -> milestone.
 MILESTONES: Final[dict[int, Milestone]] = {250: Milestone.ACCEPTED, 251: Milestone.ACCEPTED}
 
-_RECIPIENT: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.RECIPIENT_REFUSED)
-_GONE: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_REGISTERED)
-_LATE: Final = (FailureClass.RECIPIENT_PERMANENT, Reason.NOT_DELIVERED_IN_TIME)
-_MESSAGE: Final = (FailureClass.MESSAGE_PERMANENT, Reason.MESSAGE_REFUSED)
-_AUTH: Final = (FailureClass.AUTH, None)
-
-#: Enhanced code (RFC 3463) of a permanent reply, longest match first -> what it means wherever it comes.
-ENHANCED: Final[dict[str, tuple[FailureClass, Reason | None]]] = {
-    "5.1.1": _GONE,
-    "5.1.2": _GONE,
-    "5.1.3": _GONE,
-    "5.1.6": _GONE,
-    "5.1.10": _GONE,
-    "5.1.7": _AUTH,
-    "5.1.8": _AUTH,
-    "5.2.2": _RECIPIENT,  # mailbox full: tomorrow it may not be
-    "5.2": _RECIPIENT,
-    "5.3.4": _MESSAGE,  # too big
-    "5.4.7": _LATE,
-    "5.6": _MESSAGE,
-    "5.7.8": _AUTH,
-    "5.7.9": _AUTH,
-    "5.7": _MESSAGE,  # policy, spam, SPF/DKIM/DMARC
-}
+_RECIPIENT, _GONE, _MESSAGE = mailcodes.RECIPIENT, mailcodes.GONE, mailcodes.MESSAGE
+_AUTH: Final = mailcodes.AUTH
 
 #: (stage, reply code) -> what it means when there is no enhanced code; (stage, 0) is the stage's default for 5xx.
 ERRORS: Final[dict[tuple[str, int], tuple[FailureClass, Reason | None]]] = {
@@ -316,7 +295,7 @@ class Smtp(Provider):
             return FailureClass.OUTCOME_UNKNOWN, None
         if stage == "rcpt" and "relay" in text.lower():
             return _AUTH  # the server does not send for us: nobody's address is to blame
-        if stage in {"rcpt", "data"} and (found_there := _by_code(enhanced)):
+        if stage in {"rcpt", "data"} and (found_there := mailcodes.meaning(enhanced)):
             return found_there
         return ERRORS.get((stage, code)) or ERRORS.get((stage, 0)) or (FailureClass.OUTCOME_UNKNOWN, None)
 
@@ -413,7 +392,7 @@ class Smtp(Provider):
         said = wire.scrub(f"{fate.action} {fate.status} {fate.diagnostic}", self._secrets)
         failure, reason, milestone = None, None, ACTIONS.get(fate.action)
         if fate.action == "failed":
-            failure, reason = _fate(fate)
+            failure, reason = mailcodes.given_up(fate.status, fate.diagnostic)
         elif milestone is None:
             return None
         return StatusReport(
@@ -473,25 +452,6 @@ class Smtp(Provider):
                 "applications; make one in the mailbox settings."
             )
         return AccountReport(ok=False, message=message, params={"detail": detail}, failure=failure)
-
-
-def _by_code(enhanced: str) -> tuple[FailureClass, Reason | None] | None:
-    """The longest known beginning of an enhanced code."""
-    return ENHANCED.get(enhanced) or ENHANCED.get(enhanced.rpartition(".")[0])
-
-
-def _fate(fate: Fate) -> tuple[FailureClass, Reason | None]:
-    """Why a letter was given up. The diagnosis is the last server's own and often more exact than the status."""
-    if fate.status.startswith("4."):
-        return _LATE  # tried until there was no time left
-    found = _CODE.search(fate.diagnostic)
-    said = found[1] if found and found[1].startswith("5.") else ""
-    for code in (fate.status, said) if not fate.status.endswith(".0.0") else (said, fate.status):
-        known = _by_code(code)
-        if known is not None:
-            # The account is not to blame for a letter that another server gave back.
-            return _MESSAGE if known is _AUTH else known
-    return _RECIPIENT
 
 
 def _line(text: str) -> str:

@@ -22,6 +22,7 @@ from django.db import transaction
 from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext_noop
 
+from channels import mail_services
 from channels.models import Channel, ChannelState
 from channels.providers.base import Capabilities, Provider
 from channels.providers.registry import provider_class
@@ -184,7 +185,9 @@ def build_adapter(slug: str, values: Mapping[str, Any], *, base_url: str = "", c
         found = provider_class(slug)
     except KeyError:
         raise AccountError(_NO_PROVIDER, provider=slug) from None
-    return found(make_config(found.Config, values), base_url=base_url, callback_secret=callback_secret)
+    built = found(make_config(found.Config, values), base_url=base_url, callback_secret=callback_secret)
+    built.read_events = mail_services.read_events
+    return built
 
 
 def completed(slug: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,12 @@ def journal(url: str) -> list[dict[str, Any]]:
 
 def wire_name(slug: str) -> str:
     """What the emulator calls a provider's wire."""
-    names = {"green_api_whatsapp": "green", "telegram_bot": "telegram", "stream_telecom": "stream"}
+    names = {
+        "green_api_whatsapp": "green",
+        "telegram_bot": "telegram",
+        "stream_telecom": "stream",
+        "mail_service": "postmark",
+    }
     return "wazzup" if slug.startswith("wazzup_") else names.get(slug, slug)
 
 

@@ -24,6 +24,8 @@ _NAMES = frozenset(
         r"\w+",
         "Cascade SMS SMSC Telegram WhatsApp Viber MAX GREEN API SMTP IMAP SSL TLS STARTTLS CSV XLSX JSON HTML HTTP HTTPS URL UTF"
         " VK Callback POST PUT Bearer OFFICIAL Gateway Long Poll"
+        " UniSender Go Mailgun Postmark Brevo Mailjet mailgun postmark brevo sendgrid mailjet sparkpost resend mailersend mailtrap"
+        " mandrill"
         " KOI BOM DOS LE BE Excel Windows mail owner Celery cron Crontab UTC BotFather GSM UCS CRM IP PBKDF SHA RUB EUR USD"
         " Aero Stream Telecom Exolve SMS.RU RU KZT ID admin Admin csv xlsx link unsubscribe idInstance Control Command Mac Axes None Single Sing Sign On LDAP menu VPN"
         " https Avito Wazzup Wazzup24 channelId QR Cloud WABA Meta FCM Firebase RuStore Google Web Push VAPID Zadarma SIP",

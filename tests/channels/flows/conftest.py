@@ -70,7 +70,7 @@ class Street(Shop):
             if provider_class(channel.provider).capabilities.address is AddressKind.CHAT_ID:
                 address = str(700_000_000 + person.pk * 100 + 1)
                 ContactAddress.objects.create(contact=person, channel_id=channel.pk, value=address)
-            elif channel.provider == "smtp":
+            elif provider_class(channel.provider).capabilities.address is AddressKind.EMAIL:
                 address = person.email or ""
             elif channel.provider in {"fcm", "rustore"}:
                 address = f"device-of-{address}"  # what the person's app will register

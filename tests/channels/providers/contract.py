@@ -28,6 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cascade.vocabulary import FailureClass, Milestone, Purpose
+from channels.mail_services import read_events
 from channels.providers.base import (
     Accepted,
     AccountReport,
@@ -142,6 +143,7 @@ def nasty_answers() -> Iterator[Answer]:
 def make_provider(slug: str, config: dict[str, Any], base_url: str = "http://provider.invalid/api") -> Provider:
     found = provider_class(slug)
     provider = found(found.Config(**config), base_url=base_url, callback_secret=CALLBACK_SECRET)
+    provider.read_events = read_events
     provider.token = ACCESS_TOKEN if provider.capabilities.token else ""
     return provider
 
