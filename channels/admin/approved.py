@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.text import Truncator
@@ -13,6 +11,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from channels.models import ApprovedText
+from channels.providers.base import TemplateState
 from channels.services.approved import category_label
 from channels.services.chains import say_duration
 
@@ -34,19 +33,18 @@ class ApprovedTextAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ("channel",)
     search_fields = ("name", "body")
     fields = (
-        "shown_name",
+        "name",
         "language",
         "channel",
         "shown_category",
-        "shown_state",
+        "state",
         "shown_why",
+        "body",
         "shown_life",
         "quality",
+        "synced_at",
     )
-    readonly_fields = ("shown_name", "shown_category", "shown_state", "shown_why", "shown_life")
-
-    def get_fields(self, request: HttpRequest, obj: ApprovedText | None = None) -> Any:
-        return (*self.fields, "body", "synced_at")
+    readonly_fields = ("shown_category", "shown_why", "shown_life", "synced_at")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -71,6 +69,8 @@ class ApprovedTextAdmin(ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("State"), label=_COLOURS)
     def shown_state(self, row: ApprovedText) -> tuple[str, str]:
+        if row.state == TemplateState.APPROVED.value and row.unusable:
+            return "pending", _("cannot be sent from here")
         return row.state, row.get_state_display()
 
     @display(description=gettext_lazy("Message life"), ordering="ttl")

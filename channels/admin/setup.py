@@ -81,12 +81,19 @@ _ONE_PRESS = gettext_noop(
     "One press tells the provider the address of this installation. If another program gets this account's receipts now, it "
     "will get them no longer."
 )
+_PASTED_FIRST = gettext_noop(
+    "The provider's cabinet must know an address before it takes one this way: paste this one there. If it asks for a "
+    "verify token, that is the last part of the address, between the last two slashes."
+)
 _MOVED = gettext_noop("The address of this installation has changed since then: connect the receipts again.")
 _CHECK_FIRST = gettext_noop("Asks the provider whether it knows this account. Nothing is sent to anybody.")
 _TEST_WHY = gettext_noop("A real message to yourself shows what your clients will see.")
 _WRITE_FIRST = gettext_noop("Write to this account from your own phone first: then it knows where to answer.")
 _SUBSCRIBE_FIRST = gettext_noop(
     "Register your own device first: in the app, or by the link to subscribe in a message to yourself through another channel."
+)
+_WRITE_FOR_FREE_TEXT = gettext_noop(
+    "Write to this number from your own phone first: to who has not written in the last day it sends approved templates only."
 )
 _WAIT = gettext_noop("Waiting for the provider's word about your message. This page looks by itself.")
 _WAIT_ANSWER = gettext_noop(
@@ -202,6 +209,9 @@ def _receipts(row: Row, step: Step, channel: Channel, capabilities: Capabilities
     if by_api:
         if step.mark is Mark.TODO:
             row.words = [_(_MOVED)] if facts.receipts_at else [_(_ONE_PRESS)]
+            if capabilities.callback_pasted_first:
+                row.words.append(_(_PASTED_FIRST))
+                row.copy = accounts.callback_url(channel)
         row.post, row.label, row.label_icon = _url("receipts", channel), _("Connect receipts"), "webhook"
     elif capabilities.callback_per_message:
         row.words = [_(_PER_MESSAGE)]
@@ -232,6 +242,8 @@ def _before_test(channel: Channel, capabilities: Capabilities) -> list[str]:
         words.append(_(_WRITE_FIRST))
     if capabilities.address is AddressKind.DEVICE:
         words.append(_(_SUBSCRIBE_FIRST))
+    if capabilities.templates:
+        words.append(_(_WRITE_FOR_FREE_TEXT))
     return words
 
 

@@ -572,6 +572,8 @@ class Capabilities:
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
     #: Provider.build_callback_setup.
     callback_set_by_hand: bool = True
+    #: It is set by API, and only after one has been pasted in the cabinet by hand.
+    callback_pasted_first: bool = False
     #: Every message names the address itself (Provider.callback_url): there is nothing to set anywhere.
     callback_per_message: bool = False
     #: Carries nothing but the digits of a one-time code (OutgoingMessage.code): of no use in a campaign.

@@ -121,6 +121,7 @@ CAPABILITIES: Final = Capabilities(
     default_rate=80.0,
     charged_on=ChargedOn.DELIVERED,
     callback_set_by_hand=False,
+    callback_pasted_first=True,
 )
 
 #: status word -> milestone. `read` may come without `delivered`, when the chat is open.
