@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
@@ -65,6 +67,18 @@ class CodeRulesForm(forms.ModelForm):
             raise forms.ValidationError(_("This chain has no steps yet."))
         return chain
 
+    def clean(self) -> dict[str, Any]:
+        """The last step must still leave while the code is good."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        chain, lifetime = cleaned.get("chain"), cleaned.get("lifetime")
+        if chain is not None and lifetime is not None:
+            *before, _last = chain.steps.all()
+            waits = sum((step.wait for step in before), timedelta(0))
+            if waits >= lifetime:
+                words = _("By then the last step has not been reached: the waits before it are %(waits)s together.")
+                self.add_error("lifetime", words % {"waits": say_duration(waits)})
+        return cleaned
+
 
 @admin.register(CodeRules)
 class CodeRulesAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
@@ -92,8 +106,8 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
     list_before_template = "deliveries/admin/code_list_before.html"
     search_fields = ("phone",)
     search_help_text = gettext_lazy("Phone, beginning with +7")
-    fields = ("phone", "rules", "created_at", "expires_at", "shown_fate", "attempts_left", "ended_at", "shown_delivery")
-    readonly_fields = ("shown_fate", "shown_delivery")
+    fields = ("phone", "rules", "created_at", "expires_at", "shown_end", "attempts_left", "ended_at", "shown_delivery")
+    readonly_fields = ("shown_end", "shown_delivery")
 
     def get_search_results(self, request: Any, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By the beginning of the phone: an index answers, however many codes there are."""
@@ -110,7 +124,13 @@ class OneTimeCodeAdmin(ReadOnlyAdmin):
 
     @display(description=gettext_lazy("what became of it"), label=COLOURS)
     def shown_fate(self, code: OneTimeCode) -> tuple[str, str]:
-        return code.end, str(code.get_end_display() if code.end else _("may be entered"))
+        return code.end, self.shown_end(code)
+
+    @display(description=gettext_lazy("what became of it"))
+    def shown_end(self, code: OneTimeCode) -> str:
+        if code.end:
+            return str(code.get_end_display())
+        return str(CodeEnd.EXPIRED.label if code.expires_at <= now() else _("may be entered"))
 
     @display(description=gettext_lazy("delivery"))
     def shown_delivery(self, code: OneTimeCode) -> str:

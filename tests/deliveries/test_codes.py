@@ -6,16 +6,23 @@ import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
+from django import forms
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
+from django.urls import reverse
 from django.utils.timezone import now
 
+from campaigns.services.readiness import blockers
 from channels.models import Channel
 from channels.providers.base import Accepted
 from channels.services.accounts import create_channel
 from contacts.models import ConsentState, Contact, SuppressionScope
+from deliveries.admin.codes import CodeRulesForm
 from deliveries.models import CodeRules, Delivery, OneTimeCode
 from deliveries.services import advance, codes
 from deliveries.services.codes import Issued, NotIssued, Refusal, Verdict
@@ -284,3 +291,68 @@ def test_codes_of_one_length_look_alike_nowhere(shop: Shop) -> None:
     made = [codes.new_code(4) for _ in range(2000)]
     assert all(len(code) == 4 and code[0] != "0" for code in made)
     assert len(set(made)) > 1000
+
+
+@pytest.mark.django_db
+def test_a_terminal_can_ask_and_enter(shop: Shop) -> None:
+    rules_of(shop)
+    said = StringIO()
+    call_command("one_time_code", "issue", PHONE, "login", stdout=said)
+    token = said.getvalue().strip()
+    digits = codes.codes_to_send([Delivery.objects.get().pk])
+    call_command("one_time_code", "verify", token, *digits.values(), stdout=said)
+    assert said.getvalue().split() == [token, "entered"]
+    with pytest.raises(CommandError, match="too_soon, again in"):
+        call_command("one_time_code", "issue", PHONE, "login")
+    with pytest.raises(CommandError, match="there are: login"):
+        call_command("one_time_code", "issue", PHONE, "other")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        ({}, None),
+        ({"text": "Ваш код"}, "text"),
+        ({"text": "Код: {code}, {name}"}, "text"),
+        ({"text": "Код: {code"}, "text"),
+        ({"digits": 3}, "digits"),
+        ({"lifetime": timedelta(seconds=30)}, "lifetime"),
+        ({"attempts": 0}, "attempts"),
+    ],
+)
+def test_rules_that_cannot_work_are_told_when_they_are_saved(
+    shop: Shop, changes: dict[str, Any], wrong: str | None
+) -> None:
+    rules = rules_of(shop, shop.sms("1"), shop.sms("2"))
+    values = {**forms.model_to_dict(rules), **changes}
+    form = CodeRulesForm(values, instance=rules)
+    assert list(form.errors) == ([wrong] if wrong else [])
+
+
+@pytest.mark.django_db
+def test_a_campaign_does_not_start_through_a_channel_for_codes(shop: Shop) -> None:
+    telegram = gateway(shop)
+    campaign = shop.campaign(shop.chain(telegram, shop.sms()), shop.people(1))
+    assert [one.params for one in blockers(campaign) if "one-time codes only" in one.message] == [
+        {"channel": telegram.name}
+    ]
+
+
+@pytest.mark.django_db
+def test_the_pages_show_what_became_of_a_code_and_never_its_digits(shop: Shop, admin_client: Client) -> None:
+    rules_of(shop, digits=8)
+    one = issued()
+    digits = digits_of(one)
+    pages = [
+        reverse("admin:deliveries_onetimecode_changelist"),
+        reverse("admin:deliveries_onetimecode_change", args=[OneTimeCode.objects.get().pk]),
+        reverse("admin:deliveries_delivery_change", args=[one.delivery_id]),
+    ]
+    for page in pages:
+        html = admin_client.get(page).content.decode()
+        assert digits not in html
+        assert one.token not in html
+    assert "можно ввести" in admin_client.get(pages[1]).content.decode()
+    codes.verify(one.token, digits)
+    assert "введён" in admin_client.get(pages[0]).content.decode()
