@@ -54,6 +54,11 @@ def beat(pid_file: Path | None = None) -> list[str]:
     ]
 
 
+def listener() -> list[str]:
+    """Return the command of the process that holds connections open (Asterisk). One works; a second one waits for it."""
+    return [sys.executable, "manage.py", "listen"]
+
+
 def web(host: str, port: int, threads: int = 4) -> list[str]:
     """Return the command of the web server: one process, requests in threads.
 

@@ -24,7 +24,7 @@ DEBUG = env.flag("DEBUG", default=False)
 SECRET_KEY = env.secret("SECRET_KEY")
 
 #: What this process is: the web gets short database timeouts, workers get patient ones.
-PROCESS_ROLE = env.choice("PROCESS_ROLE", "command", ("web", "worker", "beat", "command"))
+PROCESS_ROLE = env.choice("PROCESS_ROLE", "command", ("web", "worker", "beat", "listener", "command"))
 
 #: Printed into messages and callback addresses; its scheme also decides cookie security.
 PUBLIC_BASE_URL = env.origin("PUBLIC_BASE_URL", allow_plain_http=env.flag("ALLOW_PLAIN_HTTP", default=False))

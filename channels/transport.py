@@ -30,7 +30,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.headerregistry import Address
@@ -219,6 +219,41 @@ _LOST_ERRORS: Final = (
 )
 
 
+#: A WebSocket is asked so often whether it lives: a dead one is noticed within half as long again, in seconds.
+HEARTBEAT: Final = 15.0
+
+
+class SocketClosed(Exception):  # noqa: N818 - that a connection ends is no error
+    """The connection could not be opened or is over. `status`: of the answer that refused it, 0 for none."""
+
+    def __init__(self, detail: str, status: int = 0) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class Socket:
+    """An open WebSocket, for reading."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+
+    async def receive(self, patience: float) -> str | None:
+        """The next text, or None when none came in `patience` seconds. Raises SocketClosed when it is over."""
+        try:
+            message = await self._socket.receive(timeout=patience)
+        except TimeoutError:
+            return None
+        except _LOST_ERRORS as error:
+            raise SocketClosed(_said(error)) from None
+        if message.type is aiohttp.WSMsgType.TEXT:
+            return str(message.data)
+        if message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}:
+            raise SocketClosed("closed by the other side")
+        if message.type is aiohttp.WSMsgType.ERROR:
+            raise SocketClosed("broken")
+        return None
+
+
 class _Once:
     """Lets one request through and refuses the second: aiohttp repeats GET, PUT and DELETE on a dead keep-alive
     connection and has no public switch for it. POST it never repeats."""
@@ -318,6 +353,34 @@ class Seam:
                 return letter
             return mail_services.understand(letter, await self._http(letter.request, proxy))
         return await self._http(call, proxy)
+
+    @contextlib.asynccontextmanager
+    async def socket(self, call: HttpCall, *, proxy: str = "") -> AsyncIterator[Socket]:
+        """A WebSocket, opened by this request and held until the block is left. Raises SocketClosed when it cannot be
+        opened; the guard, the certificates and the deadline of a connect are those of every call."""
+        session = self._session
+        if session is None or session.closed:
+            raise RuntimeError("the seam is not open: use `async with Seam() as seam`")
+        options: dict[str, Any] = {}
+        headers = dict(call.headers)
+        try:
+            url = self._url(call)
+            if self._tls and (url.host or "").rstrip(".").lower() in self._tls:
+                options["ssl"] = self._tls[(url.host or "").rstrip(".").lower()]
+            if proxy:
+                headers |= self._through_proxy(proxy, url, options) if url.scheme == "http" else {}
+            async with asyncio.timeout(self._total):
+                opened = await session.ws_connect(
+                    url, headers=headers, heartbeat=HEARTBEAT, max_msg_size=MAX_ANSWER, **options
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise SocketClosed(f"HTTP {error.status}", error.status) from None
+        except (*_LOST_ERRORS, TimeoutError) as error:
+            raise SocketClosed(_said(error)) from None
+        try:
+            yield Socket(opened)
+        finally:
+            await opened.close()
 
     async def _http(self, call: HttpCall, proxy: str) -> Answer:
         session = self._session

@@ -13,6 +13,7 @@ import json
 import re
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -81,6 +82,18 @@ class Request:
         self.reply(status, json.dumps(value, ensure_ascii=False).encode())
 
 
+class Socket(ABC):
+    """What a connection becomes when it stops speaking HTTP."""
+
+    @abstractmethod
+    def feed(self, data: bytes) -> None:
+        """Bytes from the client."""
+
+    @abstractmethod
+    def lost(self) -> None:
+        """The connection is gone."""
+
+
 class HttpConnection(asyncio.Protocol):
     """One client's connection. Requests are handled one after the other; pipelined ones wait their turn."""
 
@@ -102,6 +115,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer = 0
         self.head_at = 0.0
+        self.socket: Socket | None = None
 
     # --- asyncio's calls
 
@@ -115,12 +129,18 @@ class HttpConnection(asyncio.Protocol):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
+        if self.socket is not None:
+            self.socket.feed(data)
+            return
         self._buffer += data
         if not self._busy:
             self._advance()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.transport = None
+        if self.socket is not None:
+            self.socket.lost()
+            return
         if self._buffer and not self._busy:
             self._broken(self, bytes(self._buffer))
         self._buffer.clear()

@@ -512,6 +512,7 @@ class How(StrEnum):
     LINK = "link"  #: by our own tracked link
     BUTTON = "button"  #: by a button under the message
     PERSON = "person"  #: a colleague says so on a page of ours
+    LISTEN = "listen"  #: over a connection that our listener holds open
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,6 +568,8 @@ class Capabilities:
     #: The address is a phone, and the answer to a send names the channel's own id for it (Accepted.resolved), from which
     #: the person writes back: it is kept with the phone, and what build_send() gets as address from then on.
     learns_id: bool = False
+    #: What happens is told over a connection that the `listener` process holds open (Provider.build_listen).
+    listens: bool = False
     #: A colleague should have done it so long after it was put on the desk (AddressKind.PERSON only).
     due: timedelta | None = None
     #: Receipts come to one address per account, set by hand in the provider's cabinet; False: see
@@ -628,6 +631,40 @@ def option(
     box is, where it holds several lines."""
     facts = {"label": label, "help_text": help_text, "secret": False, "rare": rare, "lines": lines, "shape": shape}
     return field(metadata=facts, **kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What an Ear does about what it has heard. `reports` go into the inbox as if they were callbacks, before `calls`
+    leave: killed at any instant nothing is lost."""
+
+    reports: tuple[CallbackRequest, ...] = ()
+    calls: tuple[Call, ...] = ()
+
+
+class Ear(ABC):
+    """Follows one account over a connection that is held open, and does what has to be done while it happens.
+
+    Sans-I/O like its adapter, but with a memory; lives as long as the listener holds the account, over any number of
+    connections. `now` is an aware moment; nothing here raises on anything that is heard.
+    """
+
+    @abstractmethod
+    def connected(self, open_refs: Sequence[str], now: datetime) -> Reaction:
+        """The connection stands (again). `open_refs`: our messages that were taken and have not ended, as far as the
+        database knows: what is not going on any more has ended while nobody listened."""
+
+    @abstractmethod
+    def hear(self, text: str, now: datetime) -> Reaction:
+        """One event as it came."""
+
+    @abstractmethod
+    def answered(self, call: Call, answer: Answer, now: datetime) -> Reaction:
+        """The answer to one of its calls."""
+
+    @abstractmethod
+    def wake(self, now: datetime) -> Reaction:
+        """Time has passed; asked about once a second."""
 
 
 class Provider(ABC):
@@ -724,6 +761,14 @@ class Provider(ABC):
         """What the callback says. Called on stored requests only; raises ValueError if the body is not readable
         (the inbox then keeps it in quarantine)."""
         return []
+
+    def build_listen(self) -> HttpCall | None:
+        """The WebSocket to hold open, as the request that opens it; None where the provider calls us or is asked."""
+        return None
+
+    def open_ear(self) -> Ear:
+        """Who follows what is told over that connection."""
+        raise NotImplementedError(f"{self.slug} is not listened to")
 
     def callback_reply(self, request: CallbackRequest) -> tuple[int, str]:
         """Status and body this provider wants to hear after we stored its callback."""

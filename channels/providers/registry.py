@@ -39,6 +39,7 @@ _MODULES = {
     "sms_aero_call": "channels.providers.sms_aero_call:SmsAeroCall",
     "own_http": "channels.providers.own_http:OwnHttp",
     "zadarma": "channels.providers.zadarma:Zadarma",
+    "asterisk_ari": "channels.providers.asterisk_ari:AsteriskAri",
     "operator": "channels.providers.operator:Operator",
 }
 

@@ -46,6 +46,8 @@ class News:
     detail: str = ""
     failed_at: datetime | None = None
     cost: Decimal | None = None
+    #: Somebody who should know says that nobody does: words for people.
+    lost: str = ""
 
     def add(self, report: StatusReport, received_at: datetime) -> None:
         """Fold one report in. A provider's clock that runs ahead of ours is clamped to the moment of receipt: a
@@ -57,7 +59,9 @@ class News:
             for milestone in (*IMPLIES[report.milestone], report.milestone):
                 known = self.moments.get(milestone)
                 self.moments[milestone] = at if known is None else min(known, at)
-        elif report.failure is not None and report.failure is not FailureClass.OUTCOME_UNKNOWN:
+        elif report.failure is FailureClass.OUTCOME_UNKNOWN:
+            self.lost = report.detail or report.raw
+        elif report.failure is not None:
             self.failure, self.reason, self.detail, self.failed_at = report.failure, report.reason, report.detail, at
 
 
@@ -330,10 +334,29 @@ def apply(news: dict[int, News]) -> int:
         cursor.execute(_WAKE, [deliveries])
     resolved = sorted({one.delivery_id for one in known.values() if one.was_unknown})
     resolve_unknown(resolved)
+    _doubt({attempt_id: one.lost for attempt_id, one in news.items() if one.lost})
     _book_budgets(known.values(), booked)
     _note_late(news, known)
     _learn(news, known.values())
     return len(deliveries)
+
+
+#: Taken, and then lost from sight: as much in doubt as one whose answer was lost. What is known already stays known.
+_LOST = """
+WITH lost AS (
+    UPDATE deliveries_attempt a SET state = 'unknown', failure = 'outcome_unknown', failed_at = now(), detail = v.detail
+    FROM unnest(%s::bigint[], %s::text[]) AS v(id, detail)
+    WHERE a.id = v.id AND a.state = 'accepted' AND a.failure = '' AND a.delivered_at IS NULL RETURNING a.delivery_id
+)
+UPDATE deliveries_delivery SET has_unknown = true WHERE id IN (SELECT delivery_id FROM lost)
+"""
+
+
+def _doubt(lost: Mapping[int, str]) -> None:
+    """What became of these nobody will tell any more (R8): their steps wait their time, and the deliveries are listed."""
+    if lost:
+        with connection.cursor() as cursor:
+            cursor.execute(_LOST, [list(lost), [detail[:500] for detail in lost.values()]])
 
 
 def resolve_unknown(delivery_ids: Sequence[int]) -> None:

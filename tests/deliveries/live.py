@@ -41,6 +41,7 @@ def wire_name(slug: str) -> str:
         "telegram_bot": "telegram",
         "stream_telecom": "stream",
         "mail_service": "postmark",
+        "asterisk_ari": "asterisk",
     }
     return "wazzup" if slug.startswith("wazzup_") else names.get(slug, slug)
 

@@ -28,7 +28,7 @@ _NAMES = frozenset(
         " mandrill"
         " KOI BOM DOS LE BE Excel Windows mail owner Celery cron Crontab UTC BotFather GSM UCS CRM IP PBKDF SHA RUB EUR USD"
         " Aero Stream Telecom Exolve SMS.RU RU KZT ID admin Admin csv xlsx link unsubscribe idInstance Control Command Mac Axes None Single Sing Sign On LDAP menu VPN"
-        " https Avito visit_reminder Visit_reminder ru Wazzup Wazzup24 channelId QR Cloud WABA Meta FCM Firebase RuStore Google Web Push VAPID Zadarma SIP",
+        " https Avito visit_reminder Visit_reminder ru Wazzup Wazzup24 channelId QR Cloud WABA Meta FCM Firebase RuStore Google Web Push VAPID Zadarma SIP Asterisk ARI PJSIP listener",
     )
 )
 #: Pages of tools written by others for technicians; what of them shows to owners is held by test_catalogues.

@@ -60,6 +60,7 @@ def services() -> dict[str, Any]:
         ("worker-default", "worker", roles.worker(roles.DEFAULT_QUEUES, 2, "default")),
         ("worker-import", "worker", roles.worker(roles.IMPORT_QUEUES, 1, "import")),
         ("beat", "beat", roles.beat()),
+        ("listener", "listener", roles.listener()),
     ],
 )
 def test_compose_runs_the_commands_the_tests_run(

@@ -6,14 +6,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.request import urlopen
 
+from cascade_project import roles
 from channels.models import Channel, ChannelState
 from channels.services import checks
 from channels.services.accounts import create_channel
-from deliveries.models import Attempt, Delivery, Receipt
+from deliveries.models import Attempt, Delivery, Heartbeat, Receipt
 from tests.channels.flows.conftest import Street
 from tests.channels.flows.test_adapters import GONE, TEXT, UNKNOWN, Cast, await_story, ops, post, sends
 from tests.deliveries.live import receive_callbacks, requests_of, run_until, tell
-from tests.plugins.processes import Processes
+from tests.plugins.processes import Processes, Running
 
 NO_ANSWER = ("failed", GONE, "no_answer", "sent")
 
@@ -115,3 +116,69 @@ def test_zadarma_every_way(processes: Processes, street: Street) -> None:
     assert post(door, forged.encode(), Signature="wrong") == 403
     tell(street.emulator, "accounts", provider="zadarma", account="*", state="unauthorized")
     assert checks.self_test(first).failure == "auth"
+
+
+# ---------------------------------------------------------------- Asterisk
+
+ASTERISK_CAST: Cast = [
+    ("delivered", ("accepted", "", "", "delivered")),
+    ("key", ("accepted", "", "", "read")),
+    ("short", NO_ANSWER),
+    ("no_answer", NO_ANSWER),
+    ("busy", NO_ANSWER),
+    ("not_registered", ("failed", GONE, "not_registered", "accepted")),
+    ("early", ("accepted", "", "", "delivered")),  # picked up before the answer to the request was out
+    ("refused", ("failed", TEXT, "message_refused", "")),
+    ({"behaviour": "rate_limited", "times": 1}, ("accepted", "", "", "delivered")),
+    ("error_500", (*UNKNOWN, "", "")),
+    ("html", (*UNKNOWN, "", "")),
+    ("accept_reset", ("accepted", "", "", "delivered")),  # its events carry our own reference
+    ("truncated", ("accepted", "", "", "delivered")),
+]
+
+
+def exchange(street: Street, **config: Any) -> Channel:
+    config = {"username": "cascade", "password": "ari", "media": "sound:salon/hello", "key_seconds": 0, **config}
+    config |= {"min_seconds": 0}  # the emulator's recordings are short
+    return create_channel("asterisk_ari", "АТС", config, base_url=f"{street.emulator}/asterisk", rate=1000.0)
+
+
+def start_listener(processes: Processes, street: Street, channel: Channel) -> Running:
+    began = ops(street, "asterisk").count("listening")
+    found = processes.start("listener", roles.listener(), {"PROCESS_ROLE": "listener"})
+    processes.until(lambda: ops(street, "asterisk").count("listening") > began, what="the listener's connection")
+    processes.until(lambda: checks.self_test(channel).ok, what="an application at Asterisk")
+    return found
+
+
+def test_asterisk_every_way(processes: Processes, street: Street) -> None:
+    first, sms = exchange(street), street.sms()
+    assert checks.self_test(first).failure == "transient", "nobody listens yet, and the owner is told so"
+    start_listener(processes, street, first)
+    people = street.cast(first, [behaviour for behaviour, _ in ASTERISK_CAST])
+    street.campaign(street.last_resort(first, sms, expect="delivered", wait=timedelta(minutes=10)), people)
+    await_story(processes, first, ASTERISK_CAST)
+    assert sorted(sends(street, "asterisk").values())[-2:] == [1, 2], "nobody is rung twice but who was told to wait"
+    assert Attempt.objects.filter(channel=first, goal_at__isnull=False).count() == 1
+    assert not Receipt.objects.filter(state="quarantined").exists()
+    assert Heartbeat.objects.filter(name="listen").exists()
+
+
+def test_R8_a_call_that_ended_while_nobody_listened_is_unknown_and_rings_nobody_twice(
+    processes: Processes, street: Street
+) -> None:
+    first, sms = exchange(street), street.sms()
+    listener = start_listener(processes, street, first)
+    people = street.cast(first, ["sent"])  # rings and rings
+    street.campaign(street.last_resort(first, sms, expect="delivered", wait=timedelta(minutes=10)), people)
+    run_until(processes, lambda: Attempt.objects.filter(channel=first, sent_at__isnull=False).exists())
+    attempt = Attempt.objects.get()
+    listener.kill()
+    tell(street.emulator, "status", provider="asterisk", recipient=attempt.address[1:], status="no_answer")
+    start_listener(processes, street, first)
+    run_until(processes, lambda: Attempt.objects.filter(state="unknown").exists())
+    attempt.refresh_from_db()
+    assert attempt.detail == "the call ended while nobody listened"
+    assert Delivery.objects.get().has_unknown
+    assert len(requests_of(street, provider="asterisk")) == 1
+    assert not requests_of(street, provider="smsc"), "its step waits its time"
