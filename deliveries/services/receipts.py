@@ -337,6 +337,8 @@ def _apply_others(letter: _Letter, adapters: dict[int, Provider]) -> list[Learne
         if isinstance(item, Inbound) and by_mail and contact is None and not item.in_reply_to:
             # A mailbox gets letters of all the world: suppliers, spam. They are not ours to keep.
             letter.state, letter.note = Receipt.State.IGNORED, "neither an answer to us nor from anybody we know"
+            # Known again by its digest, if it is read again; what it says is nobody's business here.
+            Receipt.objects.filter(pk=letter.id).update(body=b"")
         elif isinstance(item, Inbound):
             setup.note_writer(letter.channel_id, item.address)
             _apply_inbound(letter, item, contact)

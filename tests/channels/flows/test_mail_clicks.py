@@ -60,6 +60,15 @@ def test_people_count_and_machines_do_not(processes: Processes, street: Street, 
         assert "opened by a robot" in " ".join(line.text for line in timeline(scanned.delivery_id))
     assert not LinkVisit.objects.filter(attempt=asked).exists(), "HEAD only asks where it leads"
 
+    # Late enough, but with the link that nobody can see: a scanner all the same.
+    Attempt.objects.filter(pk=early.pk).update(accepted_at=now() - timedelta(minutes=2))
+    LinkVisit.objects.filter(attempt=early).delete()
+    assert opened(f"{web}/l/{early.client_ref}")[0] == 302
+    assert opened(f"{web}/l/{early.client_ref}/all")[0] == 404
+    run_until(processes, lambda: not LinkVisit.objects.filter(verdict="").exists())
+    assert set(LinkVisit.objects.filter(attempt=early).values_list("verdict", flat=True)) == {"robot"}
+    assert told(mail)[2][3] == "accepted"
+
     # A scanner first, the person an hour later: counted.
     Attempt.objects.filter(pk=scanned.pk).update(accepted_at=now() - timedelta(hours=1))
     LinkVisit.objects.filter(attempt=scanned).update(at=now() - timedelta(hours=1))
