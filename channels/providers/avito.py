@@ -109,9 +109,6 @@ class Avito(Provider):
     def _secrets(self) -> tuple[str, ...]:
         return self.config.client_secret, self.callback_secret, self.token
 
-    def problem(self) -> str:
-        return "" if self.config.user_id.strip().isdigit() else N_("The profile number consists of digits only.")
-
     @property
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Final
 from cascade.vocabulary import AddressKind, ChannelKind, ChargedOn, Milestone
 from channels.providers import wire
 from channels.providers.base import (
+    N_,
     CallbackItem,
     CallbackRejected,
     CallbackRequest,
@@ -68,6 +69,7 @@ class PushProvider(Provider):
     """Base of the push adapters."""
 
     kind: ClassVar[ChannelKind] = ChannelKind.PUSH
+    price_habit: ClassVar[str] = N_("Free")
 
     def verify_callback(self, request: CallbackRequest) -> None:
         if not wire.same(request.query.get("key", ""), wire.app_key(self.callback_secret)):

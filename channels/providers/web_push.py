@@ -44,10 +44,15 @@ from channels.providers.base import (
     HttpCall,
     OutgoingMessage,
     SendResult,
+    Shape,
     option,
     secret,
 )
 
+SUBJECT: Final = Shape(
+    r"mailto:[^@\s]+@[^@\s]+\.[^@\s]+|https://[^\s/]+\.\S+",
+    N_("It begins with mailto: or https://, for example mailto:you@example.ru."),
+)
 HOSTS: Final = "fcm.googleapis.com, *.push.services.mozilla.com, *.notify.windows.com, web.push.apple.com"
 
 
@@ -57,6 +62,7 @@ class WebPushConfig:
     subject: str = option(
         N_("Your address for push services"),
         N_("mailto:you@example.ru or https://example.ru. Google, Mozilla and Apple write there if something is wrong."),
+        shape=SUBJECT,
     )
     icon: str = option(
         N_("Address of the picture"), N_("A square PNG on your site, https. Empty: the browser's own."), default=""
@@ -122,10 +128,6 @@ class WebPush(push_wire.PushProvider):
         return {**values, "private_key": _encode(number.to_bytes(32, "big"))}
 
     def problem(self) -> str:
-        if not re.fullmatch(r"mailto:[^@\s]+@[^@\s]+\.[^@\s]+|https://[^\s/]+\.[^\s]+", self.config.subject.strip()):
-            return N_(
-                "The address for push services begins with mailto: or https://, for example mailto:you@example.ru."
-            )
         if self.config.private_key and _signer(self.config.private_key) is None:
             return N_("This private key is none: it is 43 characters of a key pair for web push.")
         return ""

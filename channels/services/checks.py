@@ -297,7 +297,7 @@ def _device_of(channel: Channel, address: str) -> str | Verdict:
     phone = phones.normalise(address)
     if isinstance(phone, phones.Rejected):
         return address
-    held = ContactAddress.objects.filter(channel_id=channel.pk, contact__phone=phone.e164).order_by("-created_at")
+    held = ContactAddress.objects.filter(channel_id=channel.pk, contact__phone=phone.e164).order_by("-seen_at")
     return held.values_list("value", flat=True).first() or Verdict(False, _NO_DEVICE)
 
 

@@ -32,6 +32,8 @@ from deliveries.models import Attempt
 
 #: A link in a message is a proof for so long: it may be passed on, and the person's messages would follow it.
 LINK_PROVES_FOR = timedelta(days=3)
+#: Devices of one person in one channel that are kept, the newest.
+DEVICES = 5
 #: The longest life of a signature of the owner's server.
 SIGNATURE_LIVES = timedelta(days=1)
 
@@ -55,6 +57,7 @@ def register(channel_id: int, provider: Provider, told: Mapping[str, Any]) -> in
         if before != address:
             ContactAddress.objects.filter(channel_id=channel_id, value=before, contact_id=contact_id).delete()
         attach(contact_id, channel_id, address)
+        _keep_newest(contact_id, channel_id)
         learn([Learned(contact_id, channel_id, address, "reachable", "inbound")])
     return contact_id
 
@@ -72,6 +75,13 @@ def is_ours(channel_id: int, ref: str) -> bool:
         return False
     sent = Attempt.objects.filter(client_ref=ref, channel_id=channel_id)
     return sent.exists() or ChannelSetup.objects.filter(pk=channel_id, test_ref=ref).exists()
+
+
+def _keep_newest(contact_id: int, channel_id: int) -> None:
+    """A person has a few devices, and gets a new token with each reinstallation: the older ones are dead or strangers'."""
+    mine = ContactAddress.objects.filter(contact_id=contact_id, channel_id=channel_id)
+    older = mine.order_by("-seen_at", "-pk").values_list("pk", flat=True)[DEVICES:]
+    ContactAddress.objects.filter(pk__in=list(older)).delete()
 
 
 def _device(told: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ from bs4 import BeautifulSoup
 from django.urls import reverse
 
 from channels.admin.form import PREFIX, config_fields
+from channels.models import Channel
 from channels.providers.registry import slugs
-from channels.services.accounts import adapter_for, create_channel
+from channels.services.accounts import adapter_for, app_url, create_channel
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +59,8 @@ def refused(client, slug, name, value):
         ("sms_aero", "email", "a@shop.example", "a@shop", "not an e-mail"),
         ("smtp", "host", "smtp.почта.рф", "https://smtp.shop.example/", "name of a server"),
         ("smtp", "sender", "hello@shop.example", "hello", "not an e-mail"),
+        ("web_push", "subject", "mailto:a@shop.example", "a@shop.example", "begins with mailto:"),
+        ("avito", "user_id", "94235311", "my-shop", "Digits only"),
         ("own_http", "url", "https://gateway.example/api", "my.gateway/send", "whole address"),
     ],
 )
@@ -77,3 +80,32 @@ def test_what_a_field_may_be_is_well_formed_and_allows_its_own_default():
         pattern = re.compile(one.metadata["shape"].pattern)
         if isinstance(one.default, str) and one.default:
             assert pattern.fullmatch(one.default), (slug, one.name)
+
+
+def test_a_push_channel_makes_its_keys_once_and_says_where_apps_and_people_come(admin_client, settings):
+    settings.PUBLIC_BASE_URL = "https://shop.example"
+    add = f"{reverse('admin:channels_channel_add')}?provider=web_push"
+    fields = {
+        "name": "Браузер",
+        "enabled": "on",
+        "price": "0",
+        "currency": "RUB",
+        "charged_on": "accepted",
+        "rate": "50",
+        PREFIX + "title": "Салон",
+        PREFIX + "subject": "mailto:a@shop.example",
+        PREFIX + "hosts": "fcm.googleapis.com",
+    }
+    assert admin_client.post(add, fields).status_code == 302
+    channel = Channel.objects.get()
+    key = adapter_for(channel).public_key
+    assert len(key) == 87
+    url = reverse("admin:channels_channel_change", args=[channel.pk])
+    assert admin_client.post(url, {**fields, PREFIX + "title": "Другой"}).status_code == 302
+    channel.refresh_from_db()
+    assert adapter_for(channel).config.title == "Другой"
+    assert adapter_for(channel).public_key == key, "with other keys everybody would have to subscribe anew"
+    page = admin_client.get(url).content.decode()
+    assert page.count(app_url(channel)) >= 3, "the page to subscribe on, the scripts, the door"
+    assert adapter_for(channel).config.private_key not in page
+    assert channel.callback_secret not in page

@@ -187,6 +187,12 @@ def test_what_the_door_for_apps_believes(processes: Processes, street: Street, s
     assert register(**good) == 204
     assert register(**good) == 204, "repeated"
     assert ContactAddress.objects.get().contact == person
+    for number in range(6, 13):
+        assert register(token=f"device-{number}", **good) == 204
+    assert ContactAddress.objects.filter(contact=person).count() == 5
+    ContactAddress.objects.exclude(value="device-12").delete()
+    assert register(**good) == 204
+    ContactAddress.objects.exclude(value="device-1").delete()
     # A message of ours that the person got is a proof for three days, through whatever channel it came.
     street.campaign(street.chain(street.sms("СМС-2"), wait=timedelta(hours=1)), street.people(1))
     run_until(processes, lambda: Attempt.objects.filter(state="accepted").exists())

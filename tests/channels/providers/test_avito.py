@@ -43,8 +43,3 @@ def test_the_token_is_asked_for_with_the_keys_in_the_body_and_not_in_the_address
     found = contract.provider().read_token(call, Answer(no_answer=NoAnswer.MAYBE_SENT))
     assert isinstance(found, Failed)
     assert found.failure == "transient", "no message was sent: nothing is in doubt"
-
-
-def test_a_profile_is_a_number() -> None:
-    assert contract.provider().problem() == ""
-    assert contract.provider(user_id="my shop").problem()

@@ -147,5 +147,5 @@ def test_only_subscriptions_of_known_push_services_are_taken() -> None:
 def test_what_cannot_work_is_said_before_it_is_saved() -> None:
     assert contract.provider().problem() == ""
     assert contract.provider(private_key="").problem() == ""
-    for bad in ({"subject": "me"}, {"subject": "mailto:x"}, {"private_key": "abc"}):
-        assert contract.provider(**bad).problem()
+    for bad in ("abc", KEY[:-1], "я" * 43):
+        assert contract.provider(private_key=bad).problem()
