@@ -21,7 +21,7 @@ from channels.models import ChainStep, Channel
 from channels.providers.registry import provider_class
 from channels.services import approved, chains
 from channels.services.accounts import AccountError, adapter_for
-from channels.services.chains import Level, Rung, accounts_of, validate_chain
+from channels.services.chains import CODES_ONLY, Level, Rung, accounts_of, validate_chain
 from contacts.selectors import known_variables, list_variables
 from templates_app.links import LinkError
 from templates_app.models import KindChoices
@@ -61,7 +61,6 @@ _ALL_REFUSED = gettext_noop(
 )
 _DISABLED = gettext_noop("The channel “%(channel)s” is switched off. Switch it on, or take it out of the chain.")
 _ACCOUNT = gettext_noop("The channel “%(channel)s” cannot be used: %(why)s")
-_CODES = gettext_noop("The channel “%(channel)s” carries one-time codes only. Take it out of this campaign's chain.")
 _CHAIN = gettext_noop("The chain “%(chain)s”, step %(step)s: %(problem)s")
 _CHAIN_WHOLE = gettext_noop("The chain “%(chain)s”: %(problem)s")
 _TEXT = gettext_noop("The text for %(kind)s: %(problem)s")
@@ -117,7 +116,7 @@ def _hindrance(channel: Channel) -> Finding | None:
         return Finding(_DISABLED, Mend.CHANNEL, channel.pk, {"channel": channel.name})
     try:
         if adapter_for(channel).capabilities.codes_only:
-            return Finding(_CODES, Mend.CHAIN, params={"channel": channel.name})
+            return Finding(CODES_ONLY, Mend.CHAIN, params={"channel": channel.name})
     except AccountError as error:
         why = _(error.message) % error.params
         return Finding(_ACCOUNT, Mend.CHANNEL, channel.pk, {"channel": channel.name, "why": why})

@@ -123,6 +123,9 @@ _DEARER_FIRST = gettext_noop(
     "“%(channel)s” costs more than “%(next)s” after it. From cheap to dear is what saves money."
 )
 
+#: Why a chain that is good for codes is good for nothing else.
+CODES_ONLY = gettext_noop("The channel “%(channel)s” carries one-time codes only. Take it out of the chain.")
+
 #: What may be offered in place of a milestone that is never reported, nearest first.
 _OFFER = (Milestone.DELIVERED, Milestone.READ, Milestone.CLICKED, Milestone.REPLIED, Milestone.GOAL)
 
@@ -481,7 +484,8 @@ def plan_preset(preset: Preset, channels: Iterable[Channel]) -> list[ChainStep]:
     """
     by_kind: dict[str, Channel] = {}
     for channel in channels:
-        by_kind.setdefault(channel.kind, channel)
+        if not capabilities_of(channel).codes_only:
+            by_kind.setdefault(channel.kind, channel)
     steps: list[ChainStep] = []
     for wanted in preset.steps:
         kind = next((kind for kind in wanted.kinds if kind in by_kind), None)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from cascade.vocabulary import Milestone, Purpose, Reason
 from channels.models import Chain
 from channels.services.accounts import AccountError, adapter_for
-from channels.services.chains import Level, Rung, validate_chain
+from channels.services.chains import CODES_ONLY, Level, Rung, validate_chain
 from deliveries.models import Attempt, AttemptState, Delivery, DeliveryState
 from deliveries.services import reports
 from deliveries.services.launch import create_delivery
@@ -60,7 +60,8 @@ def not_ready(chain: Chain) -> list[str]:
     found = []
     for step in steps:
         try:
-            adapter_for(step.channel)
+            if adapter_for(step.channel).capabilities.codes_only:
+                found.append(_(CODES_ONLY) % {"channel": step.channel.name})
         except AccountError as error:
             found.append(_(error.message) % error.params)
     if found:

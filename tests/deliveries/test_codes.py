@@ -21,11 +21,13 @@ from campaigns.services.readiness import blockers
 from channels.models import Channel
 from channels.providers.base import Accepted
 from channels.services.accounts import create_channel
+from channels.services.chains import PRESETS, plan_preset
 from contacts.models import ConsentState, Contact, SuppressionScope
 from deliveries.admin.codes import CodeRulesForm
 from deliveries.models import CodeRules, Delivery, OneTimeCode
 from deliveries.services import advance, codes
 from deliveries.services.codes import Issued, NotIssued, Refusal, Verdict
+from deliveries.services.single import not_ready
 from tests.deliveries.hands import answer, call_out
 from tests.deliveries.live import requests_of, run_until, tell
 from tests.deliveries.shop import Shop
@@ -331,9 +333,13 @@ def test_rules_that_cannot_work_are_told_when_they_are_saved(
 
 
 @pytest.mark.django_db
-def test_a_campaign_does_not_start_through_a_channel_for_codes(shop: Shop) -> None:
+def test_nothing_but_codes_goes_through_a_channel_for_codes(shop: Shop) -> None:
     telegram = gateway(shop)
-    campaign = shop.campaign(shop.chain(telegram, shop.sms()), shop.people(1))
+    chain = shop.chain(telegram, shop.sms())
+    campaign = shop.campaign(chain, shop.people(1))
+    assert len(not_ready(chain)) == 1
+    preset = next(one for one in PRESETS if one.slug == "telegram-whatsapp-sms")
+    assert telegram not in [step.channel for step in plan_preset(preset, Channel.objects.all())]
     assert [one.params for one in blockers(campaign) if "one-time codes only" in one.message] == [
         {"channel": telegram.name}
     ]
