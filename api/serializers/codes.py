@@ -29,6 +29,6 @@ class CodeCheckSerializer(serializers.Serializer[Any]):
     code = serializers.CharField(max_length=16, help_text="What the person entered.")
 
 
-class VerdictSerializer(serializers.Serializer[Any]):
+class CodeVerdictSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(choices=[one.value for one in Verdict])
     ok = serializers.BooleanField(help_text="True only for `entered`: the phone is this person's.")

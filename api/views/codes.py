@@ -15,7 +15,7 @@ from rest_framework.response import Response
 
 from api.errors import Conflict, Problem
 from api.models import Scope
-from api.serializers.codes import CodeCheckSerializer, CodeCreateSerializer, CodeSerializer, VerdictSerializer
+from api.serializers.codes import CodeCheckSerializer, CodeCreateSerializer, CodeSerializer, CodeVerdictSerializer
 from api.views.base import ApiViewSet
 from channels.services.accounts import AccountError
 from deliveries.models import CodeRules
@@ -56,7 +56,7 @@ class Codes(ApiViewSet):
         }
         return Response(CodeSerializer(shown).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=CodeCheckSerializer, responses=VerdictSerializer)
+    @extend_schema(request=CodeCheckSerializer, responses=CodeVerdictSerializer)
     @action(detail=False, methods=["post"])
     def verify(self, request: Request) -> Response:
         """Check what the person entered. Each question costs a try."""
