@@ -596,7 +596,8 @@ def _rung(step: ChainStep, texts: Mapping[ChannelKind, Prepared] | None) -> Rung
     text = (texts or {}).get(rung.kind)
     lives = [approved.life_of(one.pk, text.source) for one in accounts_of(step)] if text is not None else []
     known = [life for life in lives if life is not None]
-    return replace(rung, life=max(known)) if known else rung
+    # An account in reserve that keeps its messages for nobody knows how long spoils the promise of the others.
+    return replace(rung, life=max(known)) if known and len(known) == len(lives) else rung
 
 
 def _steps(
@@ -663,7 +664,8 @@ def _warnings(
             yield Finding(_ROBOT_HOURS, Mend.HOURS)
         if campaign.purpose == Purpose.MARKETING:
             yield Finding(_ROBOT_ADVERTISING, Mend.CHAIN, campaign.chain_id)
-    for problem in validate_chain([Rung.of(step) for step in steps], any_first=bool(campaign.chain.dialogue_days)):
+    rungs = [_rung(step, texts) for step in steps]
+    for problem in validate_chain(rungs, any_first=bool(campaign.chain.dialogue_days)):
         if problem.level is Level.WARNING and problem.step is not None:
             params = {"step": problem.step + 1, "problem": problem.text()}
             yield Finding(_CHAIN_WARNING, Mend.CHAIN, campaign.chain_id, params)

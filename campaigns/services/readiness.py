@@ -160,10 +160,13 @@ def template_findings(campaign: Campaign, steps: list[ChainStep], level: Level) 
     seen: set[str] = set()
     for index, step in enumerate(steps):
         text = texts[ChannelKind(step.channel.kind)]
-        for problem in approved.problems(step, text, purpose, last=index == len(steps) - 1):
-            if problem.level is level and problem.text() not in seen:
-                seen.add(problem.text())
-                yield Finding(problem.message, Mend.TEMPLATE, campaign.template_id, problem.params)
+        # Where the last dialogue may put any step first, none is sure to be the last.
+        last = index == len(steps) - 1 and not campaign.chain.dialogue_days
+        for channel in accounts_of(step):
+            for problem in approved.problems(channel, text, purpose, None if last else step.wait):
+                if problem.level is level and problem.text() not in seen:
+                    seen.add(problem.text())
+                    yield Finding(problem.message, Mend.TEMPLATE, campaign.template_id, problem.params)
 
 
 def _time(campaign: Campaign) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from cascade.vocabulary import Purpose
-from channels.models import ApprovedText, ChainStep, Channel, ChannelState
+from channels.models import ApprovedText, Channel, ChannelState
 from channels.providers.base import AccountReport, ApprovedTemplate, TemplateRef, TemplateState
 from channels.services import accounts
 from channels.services.accounts import AccountError
@@ -234,16 +234,16 @@ def find(channel_id: int, text: Text) -> ApprovedText | None:
     return ApprovedText.objects.filter(channel_id=channel_id, name=text.approved, language=text.language).first()
 
 
-def problems(step: ChainStep, text: Text, purpose: Purpose, *, last: bool) -> Iterator[Problem]:
-    """What forbids this step's text (errors), and what the owner should know about it. Nothing for a channel that takes
-    any text."""
-    if not takes_templates(step.channel):
+def problems(channel: Channel, text: Text, purpose: Purpose, wait: timedelta | None) -> Iterator[Problem]:
+    """What forbids this text through this account (errors), and what the owner should know about it. `wait`: until the next
+    step goes out, None where there is none. Nothing for an account that takes any text."""
+    if not takes_templates(channel):
         return
-    named: dict[str, Any] = {"channel": step.channel.name, "template": text.approved}
+    named: dict[str, Any] = {"channel": channel.name, "template": text.approved}
     if not text.approved:
-        yield Problem(Level.ERROR, _NONE_CHOSEN, {**named, "kind": step.channel.get_kind_display()})
+        yield Problem(Level.ERROR, _NONE_CHOSEN, {**named, "kind": channel.get_kind_display()})
         return
-    row = find(step.channel_id, text)
+    row = find(channel.pk, text)
     if row is None:
         yield Problem(Level.ERROR, _NOT_THERE, named)
         return
@@ -261,8 +261,8 @@ def problems(step: ChainStep, text: Text, purpose: Purpose, *, last: bool) -> It
         yield Problem(Level.WARNING, _SERVICE_AS_MARKETING, named)
     if purpose is Purpose.MARKETING and row.category != "marketing":
         yield Problem(Level.WARNING, _MARKETING_AS_SERVICE, {**named, "category": category_label(row.category)})
-    if not last and row.ttl is not None and row.ttl > step.wait:
-        params = {**named, "life": say_duration(row.ttl), "wait": say_duration(step.wait)}
+    if wait is not None and row.ttl is not None and row.ttl > wait:
+        params = {**named, "life": say_duration(row.ttl), "wait": say_duration(wait)}
         yield Problem(Level.WARNING, _LIVES_LONGER_MARKETING if row.category == "marketing" else _LIVES_LONGER, params)
     if row.quality.upper() == "RED":
         yield Problem(Level.WARNING, _LOW_QUALITY, named)

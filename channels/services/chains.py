@@ -113,6 +113,10 @@ _DOUBLE = gettext_noop(
 _DOUBLE_BLIND = gettext_noop(
     "“%(channel)s” does not tell whether a message arrived: who read it without an answer gets the next one as well."
 )
+_DOUBLE_BY_TEXT = gettext_noop(
+    "“%(channel)s” keeps an undelivered message as long as its approved template says. With one that lives longer than "
+    "%(wait)s a person who comes online later gets the next message as well."
+)
 _ORDER = gettext_noop("The second wait must be for more than the first: “%(then)s” comes before “%(first)s”.")
 _TWICE = gettext_noop("The channel “%(channel)s” stands in the chain more than once.")
 _OTHER_KIND = gettext_noop(
@@ -201,13 +205,19 @@ def _validate_step(index: int, rung: Rung, following: Rung | None, *, followed: 
         params = {"channel": rung.channel_name, "maximum": say_duration(ttl.maximum)}
         yield Problem(Level.WARNING, _ABOVE_TTL, params, index, "wait")
     risk, _reason = double_risk(rung)
-    if risk is Risk.POSSIBLE and rung.expect:
+    # A text whose life is known is spoken of by name before the launch (channels.services.approved).
+    if risk is Risk.POSSIBLE and rung.expect and rung.life is None:
         params = {"channel": rung.channel_name, "wait": say_duration(rung.wait)}
-        message = _DOUBLE_BLIND if rung.capabilities.recall else _DOUBLE
-        yield Problem(Level.WARNING, message, params, index, "wait")
+        yield Problem(Level.WARNING, _double_warning(rung.capabilities), params, index, "wait")
     if following is not None and rung.price > following.price:
         params = {"channel": rung.channel_name, "next": following.channel_name}
         yield Problem(Level.WARNING, _DEARER_FIRST, params, index, "channel")
+
+
+def _double_warning(capabilities: Capabilities) -> str:
+    if capabilities.recall:
+        return _DOUBLE_BLIND
+    return _DOUBLE_BY_TEXT if capabilities.template_ttl else _DOUBLE
 
 
 class Risk(StrEnum):

@@ -10,6 +10,7 @@ from django.utils import translation
 from cascade.plan import SendWindow
 from cascade.vocabulary import ChannelKind, Milestone, Purpose
 from channels.models import Chain, ChainStep, Channel
+from channels.providers.whatsapp_cloud import WhatsAppCloud
 from channels.services import chains
 from channels.services.chains import Level, Risk, Rung
 from tests.channels.fakes import FakeReadOnly, FakeSms, FakeTelegram, FakeViber, make_channel
@@ -91,6 +92,20 @@ def test_a_refused_expectation_offers_what_the_channel_can_report():
 def test_R7_risk_of_doubles(step, risk):
     assert chains.double_risk(step)[0] is risk
     assert chains.double_risk(step)[1]
+
+
+def test_the_life_of_an_approved_text_decides_once_it_is_known():
+    unknown = rung(WhatsAppCloud, wait=HOUR)
+    short, long = replace(unknown, life=HOUR), replace(unknown, life=12 * HOUR)
+    assert [chains.double_risk(one)[0] for one in (unknown, short, long)] == [
+        Risk.POSSIBLE,
+        Risk.EXCLUDED,
+        Risk.POSSIBLE,
+    ]
+    (warning,) = chains.validate_chain([unknown, SMS])
+    assert "as long as its approved template says" in warning.text()
+    # Of a known text the check before the launch speaks by name.
+    assert chains.validate_chain([short, SMS]) == chains.validate_chain([long, SMS]) == []
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from channels.services import approved, checks
 from channels.services.accounts import create_channel
 from contacts.models import Contact, Reachability, Suppression, SuppressionScope
 from deliveries.models import Attempt, Delivery, InboundMessage, Receipt
+from deliveries.services.plans import freeze_campaign
 from emulator.journal import Journal
 from templates_app.models import MessageTemplate, TemplateVariant
 from tests.channels.flows.conftest import Street
@@ -58,7 +59,7 @@ WORDS = {
 }
 
 
-def waba(street: Street, **config: Any) -> Channel:
+def waba(street: Street, name: str = "WABA", **config: Any) -> Channel:
     config = {
         "phone_number_id": NUMBER,
         "business_account_id": "102290129340398",
@@ -66,7 +67,7 @@ def waba(street: Street, **config: Any) -> Channel:
         "app_secret": SECRET,
         **config,
     }
-    return create_channel("whatsapp_cloud", "WABA", config, base_url=f"{street.emulator}/whatsapp_cloud", rate=1000.0)
+    return create_channel("whatsapp_cloud", name, config, base_url=f"{street.emulator}/whatsapp_cloud", rate=1000.0)
 
 
 def receipts_come(street: Street, web: str, channel: Channel) -> str:
@@ -140,7 +141,15 @@ def test_what_preflight_says_about_approved_texts(street: Street) -> None:
         campaign.delete()
         return found
 
-    assert told(text_by("visit_reminder"), "service") == ([], []), "lives an hour, the step waits two"
+    text_of_visit = text_by("visit_reminder")
+    assert told(text_of_visit, "service") == ([], []), "lives an hour, the step waits two"
+    sure = street.campaign(chain, people, template=text_of_visit, purpose="service", status="draft")
+    seen = preflight.run(sure)
+    assert not seen.steps[0].doubles
+    assert not [one for one in seen.warnings if one.mend == readiness.Mend.CHAIN], (
+        "and nothing is said against the chain"
+    )
+    sure.delete()
     blockers, _ = told(MessageTemplate.objects.create(name="Свой", text="Привет"), "service")
     assert "writes first only by templates" in blockers[0]
     for name, language, text, says in (
@@ -162,6 +171,23 @@ def test_what_preflight_says_about_approved_texts(street: Street) -> None:
     MessageTemplate.objects.filter(name="Текст visit_reminder").delete()
     _, warnings = told(text_by("visit_reminder"), "marketing")
     assert any("breaks WhatsApp's rules" in one for one in warnings)
+
+
+def test_each_account_of_a_step_has_its_own_approved_text(street: Street) -> None:
+    first, second = waba(street), waba(street, "В запасе", phone_number_id="2")
+    approved.sync(first)
+    chain = street.chain(first, street.sms(), wait=timedelta(hours=2))
+    chain.steps.filter(channel=first).update(reserve=second)
+    campaign = street.campaign(
+        chain, street.people(1), template=text_by("visit_reminder"), purpose="service", status="draft"
+    )
+    (finding,) = readiness.blockers(campaign)
+    assert "В запасе" in finding.text()
+    approved.sync(second)
+    assert readiness.blockers(campaign) == []
+    frozen = freeze_campaign(campaign).definition["steps"][0]
+    wanted = {"name": "visit_reminder", "language": "ru", "category": "utility", "order": [0, 1], "code_button": False}
+    assert [frozen["template"], frozen["reserves"][0]["template"]] == [wanted, wanted]
 
 
 def test_a_wrong_signature_and_the_question_by_which_an_address_is_tried(processes: Processes, street: Street) -> None:
