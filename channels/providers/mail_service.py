@@ -62,6 +62,7 @@ class MailServiceConfig:
 class AnyMailService(MailService):
     slug: ClassVar[str] = "mail_service"
     title: ClassVar[str] = N_("Mail service (Mailgun, Postmark, Brevo ...)")
+    price_habit: ClassVar[str] = N_("What your mail service asks")
     capabilities = CAPABILITIES
     Config: ClassVar[type] = MailServiceConfig
 

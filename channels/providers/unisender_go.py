@@ -76,6 +76,7 @@ BOUNCES: Final[dict[str, Meaning]] = {
 class UnisenderGo(MailService):
     slug: ClassVar[str] = "unisender_go"
     title: ClassVar[str] = N_("UniSender Go")
+    price_habit: ClassVar[str] = N_("What your mail service asks")
     base_url: ClassVar[str] = "https://go2.unisender.ru/ru/transactional/api/v1"
     capabilities = CAPABILITIES
     Config: ClassVar[type] = UnisenderGoConfig
