@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date
 
 from django.db import connection
@@ -158,6 +158,21 @@ def own_addresses(contact_ids: Collection[int], channel_ids: Collection[int]) ->
     with connection.cursor() as cursor:
         cursor.execute(_OWN, [list(contact_ids), list(channel_ids)])
         return {(contact, channel): (value, state) for contact, channel, value, state in cursor.fetchall()}
+
+
+#: Set by register_channel_names(); None until the app of the channels has introduced itself.
+_channel_names: Callable[[], Mapping[int, str]] | None = None
+
+
+def register_channel_names(names: Callable[[], Mapping[int, str]]) -> None:
+    """The app above tells what its channels are called: contacts know their numbers only."""
+    global _channel_names  # noqa: PLW0603 - imports go one way through the house, so the upper app comes to us at start
+    _channel_names = names
+
+
+def channel_names() -> Mapping[int, str]:
+    """What each channel is called, by its id. One query."""
+    return _channel_names() if _channel_names is not None else {}
 
 
 def time_zone(contact: Contact, default: str) -> str:

@@ -38,7 +38,7 @@ from contacts.models import (
 )
 from contacts.phones import Rejected, normalise
 from contacts.reasons import text as reason_text
-from contacts.selectors import found_by
+from contacts.selectors import channel_names, found_by
 from contacts.services import consents, suppressions
 
 #: Colour of each value in lists; green is what one may write to.
@@ -97,20 +97,32 @@ class ConsentInline(ReadOnlyInline):
     per_page = 20
 
 
-class ReachabilityInline(ReadOnlyInline):
+class PerChannelInline(ReadOnlyInline):
+    """Rows about one channel each, which is shown by its name."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        self.names = channel_names()
+        return super().get_queryset(request)
+
+    @display(description=gettext_lazy("channel"))
+    def show_channel(self, row: Reachability | ContactAddress) -> str:
+        return self.names.get(row.channel_id, f"#{row.channel_id}")
+
+
+class ReachabilityInline(PerChannelInline):
     model = Reachability
-    fields = ("channel_id", "address", "state", "learned_at", "until", "show_source")
-    readonly_fields = ("show_source",)
+    fields = ("show_channel", "address", "state", "learned_at", "until", "show_source")
+    readonly_fields = ("show_channel", "show_source")
 
     @display(description=gettext_lazy("source"))
     def show_source(self, row: Reachability) -> str:
         return _(LEARNED_FROM[row.source]) if row.source in LEARNED_FROM else row.source
 
 
-class AddressInline(ReadOnlyInline):
+class AddressInline(PerChannelInline):
     model = ContactAddress
-    fields = ("channel_id", "value", "show_since", "seen_at")
-    readonly_fields = ("show_since", "seen_at")
+    fields = ("show_channel", "value", "show_since", "seen_at")
+    readonly_fields = ("show_channel", "show_since", "seen_at")
     ordering = ("channel_id", "-seen_at")
 
     @display(description=gettext_lazy("since"))

@@ -9,12 +9,13 @@ from bs4 import BeautifulSoup
 from django.contrib.auth.models import Permission, User
 from django.urls import reverse
 from django.utils import translation
+from django.utils.timezone import now
 
 from cascade.vocabulary import FailureClass
 from channels.admin.durations import DurationField
 from channels.models import Chain, ChainStep, Channel, ChannelState
 from channels.services import accounts, health
-from contacts.models import Contact, ContactList, ListMember
+from contacts.models import Contact, ContactAddress, ContactList, ListMember, Reachability
 from templates_app.models import MessageTemplate, TemplateVariant
 from tests.channels.fakes import make_channel
 
@@ -565,3 +566,42 @@ def test_T6_names_are_shown_as_text(owner):
         text = page(owner, name, *args)
         assert "<script>alert(1)" not in text, name
         assert "<img src=x" not in text, name
+
+
+def test_a_contacts_page_calls_channels_by_their_names(owner):
+    channel = make_channel("fake_telegram", "Бот на Ленина")
+    person = Contact.objects.create(name="Анна", phone="+79120000001")
+    for value in ("1001", "1002"):
+        ContactAddress.objects.create(contact=person, channel_id=channel.pk, value=value)
+    Reachability.objects.create(
+        contact=person,
+        channel_id=channel.pk,
+        address="1001",
+        state="blocked",
+        until=now() + timedelta(days=9),
+        source="callback",
+    )
+    text = page(owner, "contacts_contact_change", person.pk)
+    assert text.count("Бот на Ленина") == 3
+    assert "1001" in text and "1002" in text
+
+
+def test_a_step_names_its_reserve_and_where_the_last_dialogue_goes_first(owner):
+    first, spare, other = (
+        make_channel("fake_sms", name, price=price) for name, price in (("А", 4), ("Б", 5), ("В", 6))
+    )
+    viber = make_channel("fake_viber", "Viber", price=2)
+    steps = [
+        {"channel": viber.pk, "order": 0},
+        {"channel": first.pk, "reserve": spare.pk, "wait_0": "2", "wait_1": "hours", "order": 1},
+    ]
+    answer = owner.post(reverse("admin:channels_chain_add"), {**step_form(*steps), "dialogue_days": "30"})
+    assert answer.status_code == 302, errors_of(answer)
+    chain = Chain.objects.get()
+    shown = BeautifulSoup(page(owner, "channels_chain_change", chain.pk), "html.parser").get_text(" ", strip=True)
+    assert "2. А, in reserve Б" in shown
+    assert "4.00" in shown and "5.00" in shown
+    assert "Who has written to you within 30 days gets it first where they wrote." in shown
+    steps[1] |= {"reserve": viber.pk, "second_reserve": other.pk}
+    said = errors_of(owner.post(reverse("admin:channels_chain_add"), step_form(*steps)))
+    assert "A reserve account must be of the same kind" in said

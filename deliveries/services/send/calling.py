@@ -502,7 +502,7 @@ def _write_attempts(
                 wait=claims[draft.row.id].wait,
                 zone=desk.zone_of(draft.row, draft.frozen),
                 recall=recalls.get(draft.row.id),
-                check=draft.asks or (ask_first and (draft.row.contact_id, message.address) not in known),
+                check=draft.asks or (ask_first and not _is_known(draft, desk, known)),
             )
         )
 
@@ -568,6 +568,15 @@ def _registered(contact_ids: Sequence[int], channel_id: int, now: datetime) -> s
         contact_id__in=contact_ids, channel_id=channel_id, state=Reachability.State.REACHABLE, until__gt=now
     )
     return set(rows.values_list("contact_id", "address"))
+
+
+def _is_known(draft: _Draft, desk: _Desk, known: set[tuple[int, str]]) -> bool:
+    """Whether this channel is known to reach the message's address, or the phone that address was found for."""
+    contact_id = draft.row.contact_id
+    if contact_id is None:
+        return False
+    phone = desk.cards[contact_id].phone or ""
+    return (contact_id, draft.message.address) in known or (contact_id, phone) in known
 
 
 def _take_slots(drafts: Sequence[_Draft], desk: _Desk) -> None:
