@@ -24,8 +24,6 @@ from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cascade.vocabulary import FailureClass, Milestone, Purpose
 from channels.mail_services import read_events
@@ -55,6 +53,7 @@ from channels.providers.base import (
 )
 from channels.providers.registry import provider_class
 from channels.providers.wire import MAX_DETAIL, MAX_IDENT, MAX_RETRY_AFTER
+from tests.channels.providers import fuzz
 
 CALLBACK_SECRET = "canary-callback-secret-Zz09"
 ACCESS_TOKEN = "canary-access-token-Qq77"
@@ -537,48 +536,37 @@ class ProviderContract:
     def test_fuzz_answers(self) -> None:
         provider = self.provider()
         questions = self.questions(provider)
-        bodies = _bodies(self.good_bodies("answer"), (*self.secrets, CALLBACK_SECRET))
-
-        @settings(max_examples=FUZZ, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        @given(
-            which=st.integers(0, len(questions) - 1),
-            status=st.sampled_from(STATUSES) | st.integers(0, 999),
-            headers=_headers,
-            body=bodies,
-            truncated=st.booleans(),
-            no_answer=st.none() | st.none() | st.none() | st.sampled_from(NoAnswer),
-        )
-        def fuzz(which: int, **fields: Any) -> None:
-            self.read(provider, *questions[which], Answer(**fields))
-
-        fuzz()
+        secrets = (*self.secrets, CALLBACK_SECRET)
+        for number, die, answer in fuzz.answers(self.slug, FUZZ, self.good_bodies("answer"), secrets, STATUSES):
+            try:
+                self.read(provider, *die.choice(questions), answer)
+            except BaseException as error:
+                error.add_note(f"example {number}: {answer}")
+                raise
 
     def test_fuzz_callbacks(self) -> None:
         provider = self.provider()
-        bodies = _bodies(self.good_bodies("request"), (*self.secrets, CALLBACK_SECRET))
-
-        @settings(max_examples=FUZZ, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-        @given(
-            method=st.sampled_from(["POST", "GET", "PUT"]),
-            query=st.dictionaries(_names, st.text(max_size=20), max_size=4),
-            headers=_headers,
-            body=bodies,
-        )
-        def fuzz(**fields: Any) -> None:
-            request = CallbackRequest(**fields)
-            with contextlib.suppress(CallbackRejected):
-                provider.verify_callback(request)
-            for call in provider.build_ack(request):
-                assert isinstance(call, HttpCall)
+        secrets = (*self.secrets, CALLBACK_SECRET)
+        for number, request in fuzz.callbacks(self.slug, FUZZ, self.good_bodies("request"), secrets):
             try:
-                items = provider.read_callback(request)
-            except ValueError:
-                return
-            self.check_items(provider, items)
-            again = provider.read_callback(request)
-            assert [item.event_key for item in again] == [item.event_key for item in items]
+                self.take(provider, request)
+            except BaseException as error:
+                error.add_note(f"example {number}: {request}")
+                raise
 
-        fuzz()
+    def take(self, provider: Provider, request: CallbackRequest) -> None:
+        """Whatever comes in: nothing but the contract's items, or a refusal to read it; the same the second time."""
+        with contextlib.suppress(CallbackRejected):
+            provider.verify_callback(request)
+        for call in provider.build_ack(request):
+            assert isinstance(call, HttpCall)
+        try:
+            items = provider.read_callback(request)
+        except ValueError:
+            return
+        self.check_items(provider, items)
+        again = provider.read_callback(request)
+        assert [item.event_key for item in again] == [item.event_key for item in items]
 
     # --- captured shapes
 
@@ -708,72 +696,3 @@ def _subset(expected: Any, found: Any) -> bool:
 
 
 # --- fuzzers
-
-_names = st.sampled_from(
-    ["id", "phone", "status", "err", "mes", "md5", "sha1", "time", "update_id", "typeWebhook", "body", "x"]
-)
-_headers = st.dictionaries(
-    st.sampled_from(
-        ["retry-after", "content-type", "date", "smtp-stage", "authorization", "x-telegram-bot-api-secret-token", "md5"]
-    ),
-    st.sampled_from(
-        ["5", "-1", "1e99", "Wed, 21 Oct 2015 07:28:00 GMT", "rcpt", "data", "auth", "mail", CALLBACK_SECRET]
-    )
-    | st.text(max_size=10),
-    max_size=3,
-)
-_odd = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=30)
-    | st.sampled_from(
-        ["", "0", "-1", "1", "3", "20", "delivered", "read", "failed", 10**400, "9" * 400, "\0", "x" * 500, "a@b"]
-    )
-    | st.just([])
-    | st.just({})
-)
-
-
-def _bodies(seeds: list[Any], secrets: tuple[str, ...]) -> st.SearchStrategy[bytes]:
-    """Random bytes, random JSON, and good bodies with one thing changed, taken away, cut off or poisoned."""
-    values = st.recursive(
-        _odd | st.sampled_from(secrets),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_names | st.text(max_size=8), inner, max_size=4),
-        max_leaves=10,
-    )
-
-    @st.composite
-    def changed(draw: st.DrawFn) -> bytes:
-        value = json.loads(json.dumps(draw(st.sampled_from(seeds))))
-        where = value
-        for _ in range(draw(st.integers(0, 3))):
-            inner = [key for key, each in _items(where) if isinstance(each, dict | list)]
-            if not inner:
-                break
-            where = where[draw(st.sampled_from(inner))]
-        keys = [key for key, _ in _items(where)]
-        if keys:
-            key = draw(st.sampled_from(keys))
-            if isinstance(where, dict) and draw(st.booleans()):
-                del where[key]
-            elif isinstance(where, dict | list):
-                where[key] = draw(values)
-        data = _dump(value)
-        cut = draw(st.integers(0, len(data))) if draw(st.integers(0, 9)) == 0 else len(data)
-        return data[:cut]
-
-    return st.binary(max_size=60) | values.map(_dump) | changed() | changed() | changed()
-
-
-def _items(value: Any) -> list[tuple[Any, Any]]:
-    if isinstance(value, dict):
-        return list(value.items())
-    return list(enumerate(value)) if isinstance(value, list) else []
-
-
-def _dump(value: Any) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
-    return json.dumps(value).encode()
