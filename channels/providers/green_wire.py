@@ -299,7 +299,7 @@ class GreenApi(Provider):
         at = wire.moment(body.get("timestamp"))
         stamp = wire.ident(body.get("timestamp"))
         if kind == "stateInstanceChanged":
-            state = wire.scrub(wire.scalar(body.get("stateInstance")), self._secrets)
+            state = wire.scrub(wire.ident(body.get("stateInstance")), self._secrets)
             bad = state in STATES and not STATES[state][0]
             return [
                 StatusReport(
