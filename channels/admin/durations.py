@@ -16,13 +16,13 @@ UNITS: dict[str, timedelta] = {
     "minutes": timedelta(minutes=1),
     "seconds": timedelta(seconds=1),
 }
-LABELS = (("minutes", _("minutes")), ("hours", _("hours")), ("days", _("days")))
-SECONDS = ("seconds", _("seconds"))
+#: Minutes first: what a wait usually is. Seconds last: chains of one-time codes wait half a minute.
+LABELS = (("minutes", _("minutes")), ("hours", _("hours")), ("days", _("days")), ("seconds", _("seconds")))
 LONGEST = timedelta(days=30)
 
 
 class DurationWidget(forms.MultiWidget):
-    """Number and unit side by side. Seconds are offered only where the stored value needs them (the demo)."""
+    """Number and unit side by side."""
 
     template_name = "channels/admin/duration.html"
 
@@ -36,7 +36,7 @@ class DurationWidget(forms.MultiWidget):
                 "aria-label": _("How long"),
             }
         )
-        unit = UnfoldAdminSelectWidget(attrs={"aria-label": _("minutes, hours or days")}, choices=LABELS)
+        unit = UnfoldAdminSelectWidget(attrs={"aria-label": _("minutes, hours, days or seconds")}, choices=LABELS)
         super().__init__([number, unit], attrs)
 
     def decompress(self, value: Any) -> list[Any]:
@@ -46,11 +46,6 @@ class DurationWidget(forms.MultiWidget):
             if not value % unit:
                 return [value // unit, name]
         return [int(value.total_seconds()), "seconds"]
-
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        unit = (value if isinstance(value, list) else self.decompress(value))[1]
-        self.widgets[1].choices = (*LABELS, SECONDS) if unit == "seconds" else LABELS  # type: ignore[attr-defined]
-        return super().get_context(name, value, attrs)
 
 
 class DurationField(forms.MultiValueField):

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 from unfold.decorators import display
 
+from channels.admin.durations import DurationField
 from channels.services.chains import say_duration
 from deliveries.admin.reading import ReadOnlyAdmin, moment
 from deliveries.models import CodeEnd, CodeRules, OneTimeCode
@@ -35,6 +36,17 @@ COLOURS: dict[str, str] = {
 class CodeRulesForm(forms.ModelForm):
     """What the database cannot say no to."""
 
+    lifetime = DurationField(
+        label=gettext_lazy("good for"),
+        initial=timedelta(minutes=5),
+        help_text=gettext_lazy("After this no code of it is accepted or sent."),
+    )
+    pause = DurationField(
+        label=gettext_lazy("next code not before"),
+        initial=timedelta(seconds=30),
+        help_text=gettext_lazy("After the one before, for one phone."),
+    )
+
     class Meta:
         model = CodeRules
         fields = (
@@ -49,6 +61,11 @@ class CodeRulesForm(forms.ModelForm):
             "per_phone",
             "per_hour",
         )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            self.initial.setdefault("text", _("Code: {code}. Tell it nobody."))
 
     def clean_text(self) -> str:
         """A text that shows the code and knows nothing else."""

@@ -328,6 +328,9 @@ def test_rules_that_cannot_work_are_told_when_they_are_saved(
 ) -> None:
     rules = rules_of(shop, shop.sms("1"), shop.sms("2"))
     values = {**forms.model_to_dict(rules), **changes}
+    for name in ("lifetime", "pause"):
+        seconds = int(values.pop(name).total_seconds())
+        values |= {f"{name}_0": seconds, f"{name}_1": "seconds"}
     form = CodeRulesForm(values, instance=rules)
     assert list(form.errors) == ([wrong] if wrong else [])
 

@@ -6,7 +6,6 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.utils.timezone import now
 
 from channels.models import Channel, ChannelState
@@ -40,7 +39,7 @@ CAST: Cast = [
 ]
 
 
-def gateway(street: Street, **changes: Any) -> Channel:
+def gateway(street: Street, name: str = "Свой шлюз", **changes: Any) -> Channel:
     at = f"{street.emulator}/own_http"
     config = {
         "url": f"{at}/send",
@@ -57,7 +56,7 @@ def gateway(street: Street, **changes: Any) -> Channel:
         "status_url": f"{at}/status/{{id}}",
         "check_url": f"{at}/me",
     }
-    return create_channel("own_http", "Свой шлюз", config | changes, rate=1000.0)
+    return create_channel("own_http", name, config | changes, rate=1000.0)
 
 
 def test_every_way(processes: Processes, street: Street, settings: Any, emulator: Running) -> None:
@@ -106,11 +105,11 @@ def test_a_receipt_needs_the_key_of_its_message(processes: Processes, street: St
     assert post(f"{url}?ref={'A' * 22}&key={'0' * 32}", body) == 403
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"])
-def test_T12_an_address_inside_is_not_called(street: Street, settings: Any, host: str) -> None:
+def test_T12_an_address_inside_is_not_called_however_it_is_written(street: Street, settings: Any) -> None:
     settings.OUTGOING_ALLOWED_PRIVATE = []
-    at = street.emulator.replace("127.0.0.1", host)
-    inside = gateway(street, url=f"{at}/own_http/send", check_url=f"{at}/own_http/me")
-    assert not checks.self_test(inside).ok
-    assert not checks.send_test(inside, "+79130000000", "Проба").ok
+    for host in ("127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]"):
+        at = street.emulator.replace("127.0.0.1", host)
+        inside = gateway(street, name=host, url=f"{at}/own_http/send", check_url=f"{at}/own_http/me")
+        assert not checks.self_test(inside).ok
+        assert not checks.send_test(inside, "+79130000000", "Проба").ok
     assert ops(street, "own_http") == []
