@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from channels.providers.base import Answer, HttpCall, MailCall, NoAnswer
+from channels.providers.base import Answer, HttpCall, MailCall, NoAnswer, ServiceCall
 from channels.transport import MAX_ANSWER, Guard, Refused, Seam, describe, redact
 
 LOCAL = ("127.0.0.0/8:*", "[::1]:*")
@@ -937,3 +937,51 @@ def test_a_mail_server_with_a_certificate_nobody_signed_gets_no_login(own_certif
 def test_answers_are_json_serialisable_for_the_record():
     answer, _ = one(answering(OK))
     assert json.dumps(dict(answer.headers)) == '{"content-length": "2"}'
+
+
+# ---------------------------------------------------------------- mail services
+
+
+def by_service(service: str, url: str, **fields) -> ServiceCall:
+    settings = {"postmark": {"server_token": "canary-token-1"}, "mailgun": {"api_key": "canary-key-12"}}[service]
+    letter = {
+        "sender": "hello@shop.example",
+        "recipient": "ann@example.org",
+        "subject": "x",
+        "text": "x",
+        "refs": ("r",),
+    }
+    return ServiceCall(service=service, settings=settings, base_url=url, **{**letter, **fields})
+
+
+TAKEN = b'{"To": "ann@example.org", "MessageID": "b7bc2f4a", "ErrorCode": 0, "Message": "OK"}'
+
+
+def test_a_mail_service_gets_one_request_and_its_answer_is_read():
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(TAKEN), TAKEN)
+    answer, server = one(answering(reply), lambda url: by_service("postmark", url))
+    assert (answer.headers["service-status"], answer.headers["service-id"]) == ("sent", "b7bc2f4a")
+    assert len(server.requests) == 1
+    assert b"x-postmark-server-token: canary-token-1" in server.requests[0].lower()
+    assert b"python-requests" not in server.requests[0], "the library's own client sends nothing"
+
+
+def test_a_mail_service_that_moves_is_not_followed_and_one_that_is_silent_is_not_asked_again():
+    moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
+    answer, server = one(answering(moved), lambda url: by_service("mailgun", url))
+    assert (answer.status, len(server.requests)) == (307, 1)
+    assert "service-status" not in answer.headers
+    answer, server = one(nothing, lambda url: by_service("postmark", url), connect_timeout=0.1, total_timeout=0.3)
+    assert answer.no_answer is NoAnswer.MAYBE_SENT
+    assert server.connections == 1
+
+
+def test_T12_a_mail_service_is_not_at_a_private_address():
+    async def main():
+        async with RawServer(nothing) as server, Seam() as seam:
+            return await seam.call(by_service("postmark", server.url)), server
+
+    answer, server = run(main())
+    assert answer.no_answer is NoAnswer.NOT_SENT
+    assert "OUTGOING_ALLOWED_PRIVATE" in answer.detail
+    assert server.connections == 0
