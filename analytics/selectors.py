@@ -35,6 +35,7 @@ from campaigns.models import Campaign, CampaignStatus
 from campaigns.money import rounded
 from cascade.vocabulary import Outcome
 from channels.models import Channel
+from channels.services import invites
 from contacts.selectors import template_variables
 from deliveries.models import Delivery, DeliveryPlan, DeliveryState
 from deliveries.snapshots import plan_step
@@ -425,10 +426,11 @@ def _average_parts(campaign_id: int, says: Mapping[str, str]) -> Decimal:
     cards = template_variables([contact_id for contact_id, _ in rows if contact_id is not None])
     parts = []
     reference = f"{settings.PUBLIC_BASE_URL}/l/{'x' * 22}"
+    invited = text.invited(invites.samples()) if text.invites else {}
     for contact_id, variables in rows:
         try:
             rendered = text.render(
-                overlay(cards.get(contact_id or 0, {}), variables), link=reference, unsubscribe=reference
+                {**overlay(cards.get(contact_id or 0, {}), variables), **invited}, link=reference, unsubscribe=reference
             )
         except EmptyVariable:
             continue

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from channels.models import Chain
+from channels.models import Chain, Channel
 from contacts.models import ContactList, PurposeChoices, Tag
 from templates_app.models import KindChoices, MessageTemplate
 
@@ -42,6 +42,15 @@ class Campaign(models.Model):
     everybody = models.BooleanField(_("all contacts"), default=False)
     lists = models.ManyToManyField(ContactList, verbose_name=_("lists"), blank=True, related_name="campaigns")
     tags = models.ManyToManyField(Tag, verbose_name=_("tags"), blank=True, related_name="campaigns")
+    dialogues = models.ManyToManyField(
+        Channel,
+        verbose_name=_("everybody with a dialogue in"),
+        blank=True,
+        related_name="+",
+        help_text=_(
+            "Who has written to this account or opened its dialogue, and has not blocked it. No list is needed."
+        ),
+    )
     exclude_lists = models.ManyToManyField(
         ContactList,
         verbose_name=_("except lists"),

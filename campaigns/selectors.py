@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import time, timedelta
+from functools import reduce
+from operator import or_
 
 from django.db.models import Case, CharField, Exists, JSONField, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.expressions import Combinable
@@ -23,8 +25,8 @@ _NEVER = frozenset[int]()
 
 
 def audience(campaign: Campaign) -> QuerySet[Contact]:
-    """Everybody this campaign means, once each: all contacts, or who is on one of its lists or has one of its tags;
-    minus the exclusions. Nobody for a campaign that names nobody.
+    """Everybody this campaign means, once each: all contacts, or who is on one of its lists, has one of its tags or a living
+    dialogue in one of its channels; minus the exclusions. Nobody for a campaign that names nobody.
 
     Only EXISTS, no joins: so the engine can add `id > cursor ORDER BY id LIMIT n` for its INSERT ... SELECT and get
     each person once without a DISTINCT over a million rows. A filter that can match nobody stays ordinary SQL
@@ -34,14 +36,10 @@ def audience(campaign: Campaign) -> QuerySet[Contact]:
     if not campaign.everybody:
         lists = [one.pk for one in campaign.lists.all()]
         tags = [one.pk for one in campaign.tags.all()]
-        if lists and tags:
-            people = people.filter(Q(_on_list(lists)) | Q(_tagged(tags)))
-        elif lists:
-            people = people.filter(_on_list(lists))
-        elif tags:
-            people = people.filter(_tagged(tags))
-        else:
-            people = people.filter(pk__lt=0)
+        meant = [Q(_on_list(lists))] if lists else []
+        meant += [Q(_tagged(tags))] if tags else []
+        meant += [in_dialogue(one.pk) for one in campaign.dialogues.all()]
+        people = people.filter(reduce(or_, meant)) if meant else people.filter(pk__lt=0)
     excluded_lists = [one.pk for one in campaign.exclude_lists.all()]
     excluded_tags = [one.pk for one in campaign.exclude_tags.all()]
     if excluded_lists:
@@ -108,6 +106,31 @@ def _reachable(channel: Channel) -> Q:
     dead = gone.filter(contact_id=OuterRef("contact_id"), address=OuterRef("value"))
     own = ContactAddress.objects.filter(contact_id=OuterRef("pk"), channel_id=channel.pk)
     return Q(Exists(own.exclude(Exists(dead))))
+
+
+#: Set by register_words(); None until the engine has introduced itself.
+_wrote: Callable[[int], Exists] | None = None
+
+
+def register_words(wrote: Callable[[int], Exists]) -> None:
+    """The engine tells how to ask "has this contact ever written through this channel?"."""
+    global _wrote  # noqa: PLW0603 - imports go one way through the house, so the upper app comes to us at start
+    _wrote = wrote
+
+
+def in_dialogue(channel_id: int) -> Q:
+    """Who has a living dialogue in this channel, as a condition on Contact: they brought an address of their own or have
+    written, and the channel has not said since that they are gone or have blocked us."""
+    bad = Reachability.objects.filter(channel_id=channel_id, until__gt=Now()).exclude(
+        state=Reachability.State.REACHABLE
+    )
+    dead = bad.filter(contact_id=OuterRef("contact_id"), address=OuterRef("value"))
+    own = ContactAddress.objects.filter(contact_id=OuterRef("pk"), channel_id=channel_id, found_for="")
+    alive = Q(Exists(own.filter(~Exists(dead))))
+    if _wrote is None:
+        return alive
+    # On a channel that calls people by phone nobody has an address of their own.
+    return alive | (Q(_wrote(channel_id)) & ~Q(Exists(own)) & ~Q(Exists(bad.filter(contact_id=OuterRef("pk")))))
 
 
 #: Set by register_touches(); None until the engine has introduced itself, and then nobody is over a cap.

@@ -71,6 +71,7 @@ REASON_TEXT: Mapping[Reason, str] = {
     Reason.WAITING_FOR_MILESTONE: gettext_noop("Step %(step)s sent: waiting for news until %(until)s."),
     Reason.QUIET_HOURS: gettext_noop("Step %(step)s waits for the recipient's morning: %(until)s."),
     Reason.PAUSED: gettext_noop("Paused."),
+    Reason.PERSON_ASKED: gettext_noop("An answer of this person may have meant “stop”: somebody has to read it first."),
     Reason.RETRY_LATER: gettext_noop("Step %(step)s will be tried again at %(until)s."),
     Reason.CHANNEL_ON_HOLD: gettext_noop("Step %(step)s waits: the %(kind)s account cannot send now."),
     Reason.SPEED_LIMIT: gettext_noop("Step %(step)s waits for its turn: the speed of this campaign is limited."),

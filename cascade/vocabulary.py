@@ -150,6 +150,7 @@ class Reason(StrEnum):
     WAITING_FOR_MILESTONE = "waiting_for_milestone"
     QUIET_HOURS = "quiet_hours"
     PAUSED = "paused"
+    PERSON_ASKED = "person_asked"  #: an answer of theirs may have meant “stop”: a human is to read it first
     RETRY_LATER = "retry_later"
     CHANNEL_ON_HOLD = "channel_on_hold"
     IN_FLIGHT = "in_flight"

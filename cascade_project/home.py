@@ -27,7 +27,7 @@ from campaigns.services.lifecycle import LIVE, say_reason
 from channels.models import Chain, Channel, ChannelState
 from channels.services.health import advice
 from contacts.models import Contact, ImportJob
-from deliveries.models import Receipt
+from deliveries.models import PersonPause, Receipt
 from deliveries.selectors import count_tasks, pulse, unknown_outcomes
 from templates_app.models import MessageTemplate
 
@@ -111,6 +111,20 @@ def _troubles(request: HttpRequest) -> Iterator[dict[str, Any]]:
             "url": f"{reverse('admin:deliveries_receipt_changelist')}?state__exact=quarantined",
             "bad": False,
         }
+    if user.has_perm("deliveries.view_personpause"):
+        doubtful = PersonPause.objects.filter(decided_at=None).count()
+        if doubtful:
+            yield {
+                "text": ngettext(
+                    "%(count)s answer may be a refusal: advertising to this person stands still until you have read it.",
+                    "%(count)s answers may be refusals: advertising to these people stands still until you have read them.",
+                    doubtful,
+                )
+                % {"count": doubtful},
+                "todo": "",
+                "url": f"{reverse('admin:deliveries_personpause_changelist')}?decided=no",
+                "bad": False,
+            }
     if user.has_perm("deliveries.view_delivery"):
         unknown = unknown_outcomes()[:_UNKNOWN_COUNTED].count()
         if unknown:

@@ -44,6 +44,7 @@ SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("deliveries.delivery", "outbox"),
             ("deliveries.attempt", "call_made"),
             ("deliveries.inboundmessage", "inbox"),
+            ("deliveries.personpause", "contact_support"),
             ("deliveries.operatortask", "support_agent"),
             ("deliveries.receipt", "receipt_long"),
             ("deliveries.onetimecode", "password"),
@@ -89,7 +90,15 @@ def _items(request: HttpRequest, label: str, icon: str) -> Iterator[dict[str, An
     here = request.path.startswith(link) or _ALSO_AT.get(label, "\0") in request.path
     unknown = label == "deliveries.delivery" and request.GET.get("look") == "unknown"
     title = capfirst(str(apps.get_model(app, model)._meta.verbose_name_plural))  # noqa: SLF001 - Django's documented name
-    yield {"title": title, "icon": icon, "link": link, "active": here and not unknown}
+    strangers = label == "deliveries.inboundmessage" and request.GET.get("sender") == "unknown"
+    yield {"title": title, "icon": icon, "link": link, "active": here and not unknown and not strangers}
+    if label == "deliveries.inboundmessage":
+        yield {
+            "title": _("Unknown senders"),
+            "icon": "person_search",
+            "link": f"{link}?sender=unknown",
+            "active": here and strangers,
+        }
     if label == "deliveries.delivery":
         yield {
             "title": _("Outcome unknown"),

@@ -85,6 +85,17 @@ class Channel(models.Model):
         default="",
         help_text=_("Empty: the provider calls; where this server has no public https address, it asks."),
     )
+    greeting = models.TextField(
+        _("greeting"),
+        max_length=1000,
+        blank=True,
+        help_text=_("What a person gets who opens the dialogue (presses Start). Empty: nothing."),
+    )
+    ask_phone = models.BooleanField(
+        _("ask strangers for their phone"),
+        default=False,
+        help_text=_("Under the greeting stands a button by which the person hands over their own number."),
+    )
     callback_secret = models.CharField(max_length=64, unique=True, default=new_callback_secret, editable=False)
     created_at = models.DateTimeField(_("created"), default=now, editable=False)
     history = HistoricalRecords(excluded_fields=["config_encrypted", "callback_secret", "proxy"])
@@ -127,6 +138,8 @@ class ChannelState(models.Model):
     balance_at = models.DateTimeField(_("balance asked"), null=True, blank=True)
     #: When the account's approved texts were last read whole (Capabilities.templates).
     templates_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: What links to this account are made with (a bot's @name), from the last passed connection check.
+    handle = models.CharField(max_length=200, blank=True, editable=False)
     last_receipt_at = models.DateTimeField(_("last receipt"), null=True, blank=True)
     #: Of the newest messages: after how many that had not arrived the next step went out, and how many of those arrived
     #: all the same.

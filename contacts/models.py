@@ -190,6 +190,34 @@ class ContactAddress(models.Model):
         return self.value
 
 
+class Invitation(models.Model):
+    """A link by which one person opens a dialogue with us in one channel: whoever comes with the token is that person.
+
+    The token is random and good for one account of the messenger: the first that comes. Until then it ends with
+    `expires_at`, and the next link for the person has another.
+    """
+
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="invitations")
+    channel_id = models.BigIntegerField(_("channel"))
+    token = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(_("created"), default=now)
+    expires_at = models.DateTimeField(_("good until"))
+    used_at = models.DateTimeField(_("used"), null=True)
+    #: The address that came with it.
+    used_by = models.CharField(_("used by"), max_length=200, blank=True)
+    #: Somebody else tried it afterwards, and was refused.
+    refused_at = models.DateTimeField(_("refused"), null=True)
+    refused_by = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = _("invitation")
+        verbose_name_plural = _("invitations")
+        constraints = [models.UniqueConstraint(fields=["contact", "channel_id"], name="invitation_one_per_channel")]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id}/{self.channel_id}"
+
+
 class Reachability(models.Model):
     """What a channel told us about one address of a contact; believed until `until`, then tried again.
 

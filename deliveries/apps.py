@@ -9,6 +9,9 @@ class DeliveriesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.selectors import register_words  # noqa: PLC0415
         from deliveries.schedule import ensure_ticks  # noqa: PLC0415 - models are not there before ready()
+        from deliveries.selectors import has_written  # noqa: PLC0415
 
+        register_words(has_written)
         post_migrate.connect(ensure_ticks, sender=self, dispatch_uid="deliveries.ticks")

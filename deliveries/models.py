@@ -24,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from campaigns.models import Campaign
+from cascade.intents import Intent
 from cascade.vocabulary import FailureClass, Milestone, Outcome
 from channels.models import Chain, Channel, ChargedOnChoices
 from channels.providers.operator import Said
@@ -367,6 +368,25 @@ class Receipt(models.Model):
         return f"#{self.pk}"
 
 
+class IntentChoices(models.TextChoices):
+    OPT_OUT = Intent.OPT_OUT.value, _("refusal")
+    DOUBTFUL = Intent.DOUBTFUL.value, _("doubtful")
+    YES = Intent.YES.value, _("yes")
+    NO = Intent.NO.value, _("no")
+
+
+class SenderNote(models.TextChoices):
+    """How somebody became known, or did not."""
+
+    INVITED = "invited", _("came by their invitation")
+    EXPIRED = "expired", _("the invitation was out of date")
+    FOREIGN = "foreign", _("came by somebody else's invitation: refused")
+    UNKNOWN = "unknown", _("came by an invitation nobody has sent")
+    OWN_CARD = "own_card", _("handed over their phone")
+    ALIEN_CARD = "alien_card", _("sent the card of another person: not believed")
+    ASSIGNED = "assigned", _("recognised by a colleague")
+
+
 class InboundMessage(models.Model):
     """What a person wrote or pressed, once; matched to the contact and the attempt where that is possible."""
 
@@ -396,11 +416,19 @@ class InboundMessage(models.Model):
     text = models.TextField(_("text"), blank=True)
     payload = models.CharField(_("button"), max_length=200, blank=True)
     received_at = models.DateTimeField(_("received"))
+    #: What it was taken for (cascade.intents); a pressed button is a yes.
+    intent = models.CharField(_("taken for"), max_length=10, choices=IntentChoices.choices, blank=True)
+    #: How the sender was recognised, or why not.
+    note = models.CharField(_("note"), max_length=20, choices=SenderNote.choices, blank=True)
 
     class Meta:
         verbose_name = _("incoming message")
         verbose_name_plural = _("incoming messages")
         constraints = [models.UniqueConstraint(fields=["channel", "event_key"], name="inbound_once")]
+        indexes = [
+            # Who wrote and is nobody we know: few among many.
+            models.Index(fields=["channel", "address"], name="inbound_stranger", condition=Q(contact__isnull=True)),
+        ]
 
     def __str__(self) -> str:
         return self.text[:50] or self.payload
@@ -434,6 +462,42 @@ class LinkVisit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} {self.verdict}"
+
+
+class PersonPause(models.Model):
+    """Nothing of marketing is sent to this person for a while: an answer of theirs may have meant “stop”, and somebody has
+    to read it. The clocks of their deliveries stand still meanwhile, as in a paused campaign (R20).
+
+    Ends by itself: “not now” is not “never”, and nobody may be forgotten because nobody has looked.
+    """
+
+    class Decision(models.TextChoices):
+        OPT_OUT = "opt_out", _("it was a refusal")
+        GO_ON = "go_on", _("it was none")
+
+    contact = models.ForeignKey(Contact, verbose_name=_("contact"), on_delete=models.CASCADE, related_name="pauses")
+    message = models.ForeignKey(
+        InboundMessage, verbose_name=_("message"), null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    began_at = models.DateTimeField(_("since"))
+    ends_at = models.DateTimeField(_("until"))
+    decision = models.CharField(_("decided"), max_length=10, choices=Decision.choices, blank=True)
+    decided_at = models.DateTimeField(_("decided"), null=True)
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+
+    class Meta:
+        verbose_name = _("doubtful answer")
+        verbose_name_plural = _("doubtful answers")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["contact"], condition=Q(decided_at__isnull=True), name="pause_one_undecided"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.contact_id}"
 
 
 class MarketingTouch(models.Model):

@@ -44,6 +44,7 @@ from deliveries.models import (
     DeliveryState,
     FailureChoices,
     Heartbeat,
+    InboundMessage,
     LinkVisit,
     MarketingTouch,
     OperatorTask,
@@ -585,6 +586,11 @@ def count_tasks(user_id: int | None) -> dict[str, int]:
 def unknown_outcomes() -> QuerySet[Delivery]:
     """Deliveries with a step nobody knows the outcome of, and that nothing else has reached: for a person to look at."""
     return Delivery.objects.filter(has_unknown=True, state=DeliveryState.FINAL).exclude(outcome=Outcome.REACHED)
+
+
+def has_written(channel_id: int) -> Exists:
+    """Condition on Contact: has ever written through this channel (see campaigns.selectors.in_dialogue)."""
+    return Exists(InboundMessage.objects.filter(contact_id=OuterRef("pk"), channel_id=channel_id))
 
 
 def has_had(messages: int, period: timedelta) -> Exists:

@@ -237,6 +237,8 @@ class Surroundings:
     closed_channels: frozenset[int]
     zone: str
     pauses: tuple[tuple[datetime, datetime | None], ...]
+    #: One of the pauses is the person's: an answer of theirs waits to be read (deliveries.services.pausing).
+    person_asked: bool = False
 
 
 def _milestones(attempt: AttemptFacts, into: dict[Milestone, datetime]) -> None:

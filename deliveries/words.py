@@ -37,6 +37,7 @@ REASON_LABELS: dict[str, str] = {
     Reason.WAITING_FOR_MILESTONE: gettext_noop("waiting for a receipt"),
     Reason.QUIET_HOURS: gettext_noop("outside the sending hours"),
     Reason.PAUSED: gettext_noop("paused"),
+    Reason.PERSON_ASKED: gettext_noop("a doubtful answer to be read"),
     Reason.RETRY_LATER: gettext_noop("will be tried again"),
     Reason.CHANNEL_ON_HOLD: gettext_noop("the channel is in trouble"),
     Reason.IN_FLIGHT: gettext_noop("being sent"),

@@ -35,7 +35,18 @@ from typing import Any
 #: Filled by the engine for each message, known to every text.
 LINK = "link"
 UNSUBSCRIBE = "unsubscribe"
-SPECIAL_VARIABLES = frozenset({LINK, UNSUBSCRIBE})
+#: Links by which this person opens a dialogue with us, and is known from the first word on: name -> channel kind.
+INVITES = MappingProxyType(
+    {
+        "telegram_link": "telegram",
+        "max_link": "max",
+        "vk_link": "vk",
+        "ссылка_telegram": "telegram",
+        "ссылка_max": "max",
+        "ссылка_vk": "vk",
+    }
+)
+SPECIAL_VARIABLES = frozenset({LINK, UNSUBSCRIBE, *INVITES})
 
 
 def gettext_noop(message: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from cascade.vocabulary import ChannelKind
@@ -46,6 +47,8 @@ class Prepared:
     text: Compiled
     subject: Compiled
     button: Compiled
+    #: Names of invitations it shows -> channel kind (rendering.INVITES).
+    invites: Mapping[str, str]
 
     @property
     def uses_link(self) -> bool:
@@ -60,6 +63,10 @@ class Prepared:
         """Variables this person has no value for, special ones aside; empty: the message can be made."""
         names = [name for part in (self.text, self.subject, self.button) for name in rendering.missing(part, values)]
         return [name for name in dict.fromkeys(names) if name not in rendering.SPECIAL_VARIABLES]
+
+    def invited(self, links: Mapping[str, str]) -> dict[str, str]:
+        """Values of the invitations it shows, from links by channel kind; "" where there is none."""
+        return {name: links.get(kind, "") for name, kind in self.invites.items()}
 
     def render(
         self, values: Mapping[str, Any], *, link: str = "", unsubscribe: str = "", html: bool = False, trap: str = ""
@@ -120,12 +127,10 @@ def thaw(frozen: Mapping[str, Mapping[str, str]]) -> dict[str, Text]:
 @lru_cache(maxsize=1024)
 def prepare(text: Text) -> Prepared:
     """Compile once, render often; cached per process. Raises TemplateError."""
-    return Prepared(
-        source=text,
-        text=rendering.compile_text(text.text),
-        subject=rendering.compile_text(text.subject),
-        button=rendering.compile_text(text.button),
-    )
+    whole, subject, button = (rendering.compile_text(part) for part in (text.text, text.subject, text.button))
+    names = {*whole.variables, *subject.variables, *button.variables}
+    shown = {name: kind for name, kind in rendering.INVITES.items() if name in names}
+    return Prepared(text, whole, subject, button, MappingProxyType(shown))
 
 
 def validate_text(text: str, known: Collection[str] | None = None, *, has_link: bool = True) -> Compiled:

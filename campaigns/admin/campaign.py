@@ -15,6 +15,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.formats import number_format
@@ -26,11 +27,11 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from campaigns.models import Campaign, CampaignStatus
-from campaigns.services import drafts, lifecycle, preflight, test_send
+from campaigns.services import drafts, lifecycle, preflight, subscribers, test_send
 from campaigns.services.lifecycle import Move
 from campaigns.services.readiness import Finding
 from channels import legal
-from channels.models import Chain
+from channels.models import Chain, Channel
 from channels.services import setup
 from channels.services.chains import say_duration
 from templates_app.models import MessageTemplate
@@ -93,7 +94,7 @@ class CampaignForm(forms.ModelForm):
     class Meta:
         model = Campaign
         fields = (
-            "name", "purpose", "template", "chain", "everybody", "lists", "tags", "exclude_lists", "exclude_tags",
+            "name", "purpose", "template", "chain", "everybody", "lists", "tags", "dialogues", "exclude_lists", "exclude_tags",
             "check_consent", "scheduled_at", "not_after", "window_start", "window_end", "per_minute", "budget",
         )  # fmt: skip
         labels = {"name": gettext_lazy("Title")}
@@ -129,7 +130,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("name",)
     list_before_template = "campaigns/admin/campaign_list_before.html"
     change_form_outer_before_template = "campaigns/admin/campaign_panel.html"
-    autocomplete_fields = ("template", "chain", "lists", "tags", "exclude_lists", "exclude_tags")
+    autocomplete_fields = ("template", "chain", "lists", "tags", "dialogues", "exclude_lists", "exclude_tags")
     list_per_page = 50
     warn_unsaved_form = True
     compressed_fields = False
@@ -138,7 +139,7 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
         (gettext_lazy("2. How"), {"fields": ("chain",)}),
         (
             gettext_lazy("3. Whom"),
-            {"fields": (("lists", "tags"), "everybody", "check_consent")},
+            {"fields": (("lists", "tags"), "dialogues", "everybody", "check_consent")},
         ),
         (gettext_lazy("4. When"), {"fields": ("scheduled_at",)}),
         (
@@ -290,8 +291,26 @@ class CampaignAdmin(ModelAdmin):  # type: ignore[misc]
             own("test/", self.test_page, "test"),
             own("copy/", require_POST(self.copy_campaign), "copy"),
             own("move/<slug:verb>/", self.move_page, "move"),
+            # Of a channel: its people as a list. Here, because channels know no campaigns.
+            path(
+                "dialogues/<int:pk>/list/",
+                self.admin_site.admin_view(require_POST(self.dialogue_list)),
+                name="campaigns_campaign_dialogue_list",
+            ),
             *super().get_urls(),
         ]
+
+    def dialogue_list(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """A list of everybody with a living dialogue in a channel."""
+        if not request.user.has_perm("contacts.add_contactlist"):  # type: ignore[union-attr]
+            raise PermissionDenied
+        made = subscribers.make_list(get_object_or_404(Channel, pk=pk))
+        people = made.members.count()
+        text = ngettext(
+            "The list “%(name)s” has %(count)s person.", "The list “%(name)s” has %(count)s people.", people
+        )
+        messages.success(request, text % {"name": made.name, "count": people})
+        return HttpResponseRedirect(reverse("admin:contacts_contactlist_change", args=[made.pk]))
 
     def _get(self, request: HttpRequest, pk: int) -> Campaign | None:
         """The campaign, or None when it has been deleted meanwhile. Raises PermissionDenied."""

@@ -21,7 +21,7 @@ _FIELDS = (
     "per_minute",
     "budget",
 )
-_PEOPLE = ("lists", "tags", "exclude_lists", "exclude_tags")
+_PEOPLE = ("lists", "tags", "dialogues", "exclude_lists", "exclude_tags")
 
 
 @transaction.atomic

@@ -31,7 +31,7 @@ from cascade.vocabulary import RANK, ChannelKind, Milestone, Purpose, Reason
 from channels import legal
 from channels.models import ChainStep
 from channels.providers.registry import provider_class
-from channels.services import approved
+from channels.services import approved, invites
 from channels.services.chains import (
     Level,
     Risk,
@@ -501,8 +501,9 @@ def _prepared(campaign: Campaign, steps: list[ChainStep]) -> dict[ChannelKind, P
 
 
 def _render(text: Prepared, values: Mapping[str, Any]) -> Rendered:
+    invited = text.invited(invites.samples()) if text.invites else {}
     return text.render(
-        values,
+        {**values, **invited},
         link=f"{settings.PUBLIC_BASE_URL}/l/{_REF}",
         unsubscribe=f"{settings.PUBLIC_BASE_URL}/u/{_REF}",
     )

@@ -19,14 +19,14 @@ from campaigns.selectors import audience, can_take, is_never, refusal, windows_f
 from cascade.vocabulary import ChannelKind, Purpose
 from channels.models import ChainStep, Channel
 from channels.providers.registry import provider_class
-from channels.services import approved, chains
+from channels.services import approved, chains, invites
 from channels.services.accounts import AccountError, adapter_for
 from channels.services.chains import CODES_ONLY, Level, Rung, accounts_of, validate_chain
 from contacts.selectors import known_variables, list_variables
 from templates_app.links import LinkError
 from templates_app.models import KindChoices
 from templates_app.rendering import TemplateError
-from templates_app.services import Text, resolve, validate_text
+from templates_app.services import Text, prepare, resolve, validate_text
 
 
 class Mend(StrEnum):
@@ -54,8 +54,8 @@ class Finding:
         return _(self.message) % self.params if self.params else _(self.message)
 
 
-_NOBODY = gettext_noop("Nobody is chosen. Choose lists or tags, or all contacts.")
-_EMPTY = gettext_noop("The chosen lists and tags contain nobody, or the exclusions take everybody out.")
+_NOBODY = gettext_noop("Nobody is chosen. Choose lists, tags or dialogues, or all contacts.")
+_EMPTY = gettext_noop("The chosen lists, tags and dialogues contain nobody, or the exclusions take everybody out.")
 _ALL_REFUSED = gettext_noop(
     "Nobody of the chosen people may be written to: no consent, on the stop-list, or no address for any step."
 )
@@ -64,6 +64,9 @@ _ACCOUNT = gettext_noop("The channel “%(channel)s” cannot be used: %(why)s")
 _CHAIN = gettext_noop("The chain “%(chain)s”, step %(step)s: %(problem)s")
 _CHAIN_WHOLE = gettext_noop("The chain “%(chain)s”: %(problem)s")
 _TEXT = gettext_noop("The text for %(kind)s: %(problem)s")
+_INVITES = gettext_noop(
+    "The text for %(kind)s shows {%(name)s}, and there is no account it could lead to. Connect one and check its connection."
+)
 _SUBJECT = gettext_noop("The letter has no subject.")
 _TOO_LONG = gettext_noop("The text for %(kind)s is longer than “%(channel)s” can take: %(length)s of %(limit)s signs.")
 _NEVER = gettext_noop("%(kind)s: the hours of this campaign and your sending hours have nothing in common.")
@@ -128,6 +131,7 @@ def _texts(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
     if _is_addressed(campaign):  # before anybody is chosen nobody can say which columns there are
         known = known_variables() | list_variables([one.pk for one in campaign.lists.all()])
     template = campaign.template_id
+    able = {one.channel.kind for one in invites.inviters()}
     for kind, text in texts_of(campaign, steps).items():
         label = KindChoices(kind.value).label
         try:
@@ -137,6 +141,9 @@ def _texts(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:
         except (TemplateError, LinkError) as error:
             yield Finding(_TEXT, Mend.TEMPLATE, template, {"kind": label, "problem": _(error.message) % error.params})
             continue
+        for name, invited in prepare(text).invites.items():
+            if invited not in able:
+                yield Finding(_INVITES, Mend.CHANNEL, None, {"kind": label, "name": name})
         for step in steps:
             facts = provider_class(step.channel.provider).capabilities
             if step.channel.kind != kind:
@@ -183,7 +190,7 @@ def _time(campaign: Campaign) -> Iterator[Finding]:
 
 def _is_addressed(campaign: Campaign) -> bool:
     """Somebody has been chosen, whoever that turns out to be."""
-    return campaign.everybody or campaign.lists.exists() or campaign.tags.exists()
+    return campaign.everybody or campaign.lists.exists() or campaign.tags.exists() or campaign.dialogues.exists()
 
 
 def _people(campaign: Campaign, steps: list[ChainStep]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from unfold.decorators import display
 
-from cascade.vocabulary import AddressKind
+from cascade.vocabulary import AddressKind, Milestone
 from channels import legal
 from channels.admin import choose, guide
 from channels.admin.form import PREFIX, ChannelForm, config_fields, form_for, price_help
@@ -23,7 +23,7 @@ from channels.admin.words import charged_words, is_known, money, price_words, pr
 from channels.models import Channel, ChannelState
 from channels.providers import wire
 from channels.providers.registry import provider_class
-from channels.services import accounts, health, incoming, pace, setup
+from channels.services import accounts, health, incoming, invites, pace, setup
 from channels.services.accounts import AccountError
 
 
@@ -98,6 +98,7 @@ class ChannelAdmin(ConnectingAdmin):
         return [
             (None, {"fields": ("name", "enabled")}),
             (_("Account at the provider"), {"fields": own}),
+            *([(_("Dialogues"), {"fields": ("greeting", "ask_phone")})] if capabilities.invites else []),
             (_("Price"), {"fields": (("price", "currency"), "charged_on"), "description": price_help()}),
             # Folded: their first values suit nearly everybody, and a long form looks like hard work.
             (_("Fine points"), {"fields": (*check, "rate", *rare), "classes": ("collapse",)}),
@@ -230,6 +231,8 @@ def _panel(channel: Channel) -> dict[str, Any]:
             # Our own words about an account (logged out, asleep) are msgids; a provider's come back as they are.
             "last_error": _(state.last_error) if state and state.last_error else "",
             "app": _app(channel) if capabilities.address is AddressKind.DEVICE else None,
+            "invite": next((one.link() for one in invites.inviters([channel.kind]) if one.channel == channel), ""),
+            "has_dialogues": Milestone.REPLIED in capabilities.reports,
             "paused_until": pace.paused_until(channel.pk),
             "has_templates": capabilities.templates,
             "templates": channel.approved_texts.exclude(state="gone").count() if capabilities.templates else 0,

@@ -64,6 +64,8 @@ class ChannelForm(forms.ModelForm):
             "rate",
             "check_registration",
             "incoming",
+            "greeting",
+            "ask_phone",
         )
         labels = {"name": gettext_lazy("Title")}
 

@@ -22,6 +22,7 @@ from unfold.admin import ModelAdmin
 
 from cascade.vocabulary import AddressKind, Milestone
 from channels.admin.form import ADDRESS_HELP, TestMessageForm
+from channels.admin.invitation import invitation_view
 from channels.admin.words import charged_words, is_known, price_words
 from channels.models import Channel, ChannelPull, ChannelSetup
 from channels.providers.base import Capabilities
@@ -294,8 +295,13 @@ class ConnectingAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]
             own("switch", require_POST(self.switch), "switch"),
             own("test", self.send_test, "test"),
             own("setup", never_cache(require_GET(self.setup_part)), "setup"),
+            path("invite/<int:contact_id>/", self.admin_site.admin_view(self.invite), name="channels_channel_invite"),
             *super().get_urls(),
         ]
+
+    def invite(self, request: HttpRequest, contact_id: int) -> HttpResponse:
+        """A person's own links; it stands here because contacts know no channels."""
+        return invitation_view(self, request, contact_id)
 
     def check_now(self, request: HttpRequest, pk: int) -> HttpResponse:
         channel = self._mine(request, pk)

@@ -26,11 +26,11 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 from cascade.vocabulary import ChannelKind
 from channels.admin.words import price_words
 from channels.models import Channel
-from channels.services import approved, texts
+from channels.services import approved, invites, texts
 from contacts.selectors import VARIABLES, attribute_keys, file_variables
 from templates_app.links import LinkError, check_link
 from templates_app.models import KindChoices, MessageTemplate, TemplateVariant
-from templates_app.rendering import TemplateError
+from templates_app.rendering import INVITES, TemplateError
 from templates_app.segments import GSM_BASIC, GSM_EXTENSION, Encoding
 from templates_app.services import Text
 
@@ -346,9 +346,13 @@ def summary(found: texts.Preview, kind: ChannelKind) -> list[dict[str, str]]:
 def variable_names() -> list[str]:
     """One name for each field of the card, in the reader's language, then what cards and lists' files brought along."""
     russian = (get_language() or "").startswith("ru")
-    return [aliases[-1 if russian else 0] for aliases in VARIABLES.values()] + sorted(
-        attribute_keys() | file_variables()
-    )
+    able = {one.channel.kind for one in invites.inviters()}
+    links = [name for name, kind in INVITES.items() if kind in able and name.isascii() is not russian]
+    return [
+        *(aliases[-1 if russian else 0] for aliases in VARIABLES.values()),
+        *links,
+        *sorted(attribute_keys() | file_variables()),
+    ]
 
 
 def _is_slip(text: str) -> bool:

@@ -80,6 +80,8 @@ class OutgoingMessage:
     unsubscribe_url: str = ""
     #: When it was written down, on the database's clock: for wires that want an absolute moment.
     at: datetime | None = None
+    #: Label of a button by which the person hands over their own phone; only where capabilities.invites.
+    contact_button: str = ""
     #: The ref of the first try of this step, where this message repeats one whose outcome is unknown.
     repeats: str = ""
     #: The approved text that `text` is, where the channel takes no other (Capabilities.templates).
@@ -364,6 +366,9 @@ class Inbound:
     refuses: Refusal = Refusal.NOTHING
     at: datetime | None = None
     account: str = ""
+    #: The person handed over a phone: their own by the messenger's word, else `card_of_another` and no phone.
+    phone: str = ""
+    card_of_another: bool = False
 
 
 class AddressState(StrEnum):
@@ -420,6 +425,8 @@ class AccountReport:
     balance: Decimal | None = None
     currency: str = "RUB"
     failure: FailureClass | None = None
+    #: What links to this account are made with: a bot's @name, a community's address.
+    handle: str = ""
 
 
 class TemplateState(StrEnum):
@@ -592,6 +599,8 @@ class Capabilities:
     pull_always: bool = False
     #: How long after an answer that brought all there was the next question may come.
     pull_every: timedelta = timedelta(0)
+    #: People open a dialogue by a link with a word of ours, which comes back with it (Provider.invite_link).
+    invites: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -788,6 +797,11 @@ class Provider(ABC):
     def read_callback_setup(self, call: Call, answer: Answer) -> AccountReport:
         """Whether the provider took the callback address, in words for the owner."""
         raise NotImplementedError(f"{self.slug} sets its callback address by hand")
+
+    def invite_link(self, handle: str, token: str) -> str:
+        """Where a person opens a dialogue with this account (AccountReport.handle), so that an Inbound with the text
+        "/start <token>" follows. `token`: up to 64 of A-Z, a-z, 0-9, "_", "-"; "" for a link without one."""
+        raise NotImplementedError(f"{self.slug} invites nobody")
 
     def build_pull(self, cursor: str) -> Call | None:
         """Ask for what would have been called back, from `cursor` on ("": from the oldest that is kept there). Only where

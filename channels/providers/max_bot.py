@@ -94,6 +94,7 @@ CAPABILITIES: Final = Capabilities(
     charged_on=ChargedOn.ACCEPTED,
     callback_set_by_hand=False,
     pull=True,
+    invites=True,
 )
 
 #: HTTP status of a send that was taken -> milestone: MAX has it; nothing more is ever told.
@@ -229,7 +230,19 @@ class MaxBot(Provider):
         dialog = wire.get_dict(message, "recipient").get("chat_type", "dialog") == "dialog"
         if not person or not dialog or sender.get("is_bot") is True:
             return []  # in a group “stop” is not said to us
-        return [Inbound(event_key=f"m:{mid}", address=person, text=wire.prose(body.get("text")), at=at)]
+        card = _card(body)
+        # Anybody can forward anybody's card; without the owner's id (A24) nobody knows whose it is.
+        own = card is not None and wire.ident(wire.get_dict(card, "max_info").get("user_id")) == person
+        return [
+            Inbound(
+                event_key=f"m:{mid}",
+                address=person,
+                text=wire.prose(body.get("text")),
+                at=at,
+                phone=_phone(card) if card is not None and own else "",
+                card_of_another=card is not None and not own,
+            )
+        ]
 
     def _read_press(self, update: dict[str, Any], at: datetime | None) -> list[CallbackItem]:
         """A pressed button. `message` is null for old messages, `payload` absent for buttons that are not ours (A24)."""
@@ -277,6 +290,9 @@ class MaxBot(Provider):
         if self._done(answer):
             return AccountReport(ok=True, message=N_("MAX now sends replies and button presses to this server."))
         return self._trouble(answer)
+
+    def invite_link(self, handle: str, token: str) -> str:
+        return f"https://max.ru/{handle}?start={token}" if token else f"https://max.ru/{handle}"
 
     def build_pull(self, cursor: str) -> Call | None:
         """GET /updates. What it brought is confirmed by the marker of the next question: by then it is stored."""
@@ -335,7 +351,8 @@ class MaxBot(Provider):
         if not wire.is_whole(answer) or not wire.ident(me.get("user_id")):
             return self._trouble(answer)
         name = wire.scrub(wire.scalar(me.get("name")) or wire.scalar(me.get("username")), self._secrets)
-        return AccountReport(ok=True, message=N_("The bot “%(name)s” answers."), params={"name": name})
+        handle = wire.scrub(wire.ident(me.get("username")), self._secrets)
+        return AccountReport(ok=True, message=N_("The bot “%(name)s” answers."), params={"name": name}, handle=handle)
 
     def _trouble(self, answer: Answer) -> AccountReport:
         if answer.no_answer is not None:
@@ -355,8 +372,10 @@ class MaxBot(Provider):
 def _payload(message: OutgoingMessage) -> dict[str, Any]:
     """Plain text, without format: a client's name can then never break the markup."""
     payload: dict[str, Any] = {"text": message.text, "notify": True}
-    if message.buttons:
-        rows = [[_key(button)] for button in message.buttons]
+    rows = [[_key(button)] for button in message.buttons]
+    if message.contact_button:
+        rows.append([{"type": "request_contact", "text": message.contact_button}])
+    if rows:
         payload["attachments"] = [{"type": "inline_keyboard", "payload": {"buttons": rows}}]
     return payload
 
@@ -372,6 +391,24 @@ def _updates(request: CallbackRequest) -> list[Any]:
     if body is None:
         raise ValueError("not a JSON object")
     return body["updates"] if isinstance(body.get("updates"), list) else [body]
+
+
+def _card(body: dict[str, Any]) -> dict[str, Any] | None:
+    """The card among a message's attachments."""
+    found = body.get("attachments")
+    for one in found if isinstance(found, list) else []:
+        if isinstance(one, dict) and one.get("type") == "contact":
+            return wire.get_dict(one, "payload")
+    return None
+
+
+def _phone(card: dict[str, Any]) -> str:
+    """The first TEL of the vCard, which comes without a plus (A24)."""
+    for line in wire.scalar(card.get("vcf_info")).splitlines():
+        name, _, value = line.partition(":")
+        if name.upper().partition(";")[0] == "TEL":
+            return wire.ident(value)
+    return ""
 
 
 def _moment(milliseconds: Any) -> datetime | None:

@@ -77,6 +77,7 @@ CAPABILITIES: Final = Capabilities(
     charged_on=ChargedOn.ACCEPTED,
     callback_set_by_hand=False,
     pull=True,
+    invites=True,
 )
 
 #: `ok: true` -> milestone: Telegram's cloud took the message over; nothing more is ever told.
@@ -160,6 +161,9 @@ class TelegramBot(Provider):
         }
         if message.buttons:
             payload["reply_markup"] = {"inline_keyboard": [[_key(button)] for button in message.buttons]}
+        elif message.contact_button:
+            key = {"text": message.contact_button, "request_contact": True}
+            payload["reply_markup"] = {"keyboard": [[key]], "resize_keyboard": True, "one_time_keyboard": True}
         return payload
 
     def read_send(self, call: Call, answer: Answer) -> list[SendResult]:
@@ -245,6 +249,11 @@ class TelegramBot(Provider):
             return []
         text = wire.prose(message.get("text")) or wire.prose(message.get("caption"))
         replied = wire.ident(wire.get_dict(message, "reply_to_message").get("message_id"))
+        card = wire.get_dict(message, "contact")
+        # Anybody can forward anybody's card: only the sender's own says whose phone it is.
+        own = bool(card) and wire.ident(card.get("user_id")) == (
+            wire.ident(wire.get_dict(message, "from").get("id")) or "-"
+        )
         return [
             Inbound(
                 event_key=key,
@@ -252,6 +261,8 @@ class TelegramBot(Provider):
                 text=text,
                 in_reply_to=f"{address}:{replied}" if replied else "",
                 at=wire.moment(message.get("date")),
+                phone=wire.ident(card.get("phone_number")) if own else "",
+                card_of_another=bool(card) and not own,
             )
         ]
 
@@ -291,6 +302,9 @@ class TelegramBot(Provider):
         if answer.no_answer is None and body.get("ok") is True:
             return AccountReport(ok=True, message=N_("Telegram now sends replies and button presses to this server."))
         return self._trouble(answer, body)
+
+    def invite_link(self, handle: str, token: str) -> str:
+        return f"https://t.me/{handle}?start={token}" if token else f"https://t.me/{handle}"
 
     def build_pull(self, cursor: str) -> Call | None:
         """getUpdates. What it brought is confirmed by the next question's offset: by then it is stored."""
@@ -362,7 +376,7 @@ class TelegramBot(Provider):
         body = wire.json_object(answer.body) or {}
         if answer.no_answer is None and body.get("ok") is True:
             name = wire.scrub(wire.scalar(wire.get_dict(body, "result").get("username")), self._secrets)
-            return AccountReport(ok=True, message=N_("The bot @%(name)s answers."), params={"name": name})
+            return AccountReport(ok=True, message=N_("The bot @%(name)s answers."), params={"name": name}, handle=name)
         return self._trouble(answer, body)
 
     def _trouble(self, answer: Answer, body: dict[str, Any]) -> AccountReport:

@@ -112,6 +112,7 @@ CAPABILITIES: Final = Capabilities(
     default_rate=18.0,
     pull=True,
     charged_on=ChargedOn.ACCEPTED,
+    invites=True,
 )
 #: Events that tell how far a message got -> milestone.
 MILESTONES: Final[dict[str, Milestone]] = {"message_read": Milestone.READ}
@@ -445,7 +446,11 @@ class Vk(Provider):
         name = wire.scrub(wire.scalar(first.get("name")), self._secrets)
         if wire.ident(first.get("id")) != self.config.group_id:
             return self._trouble(answer, body)
-        return AccountReport(ok=True, message=N_("The community “%(name)s” answers."), params={"name": name})
+        message = N_("The community “%(name)s” answers.")
+        return AccountReport(ok=True, message=message, params={"name": name}, handle=f"club{self.config.group_id}")
+
+    def invite_link(self, handle: str, token: str) -> str:
+        return f"https://vk.me/{handle}?ref={token}" if token else f"https://vk.me/{handle}"
 
     def _trouble(self, answer: Answer, body: dict[str, Any]) -> AccountReport:
         if answer.no_answer is not None:

@@ -56,6 +56,7 @@ class Verdict:
     failure: FailureClass | None = None
     #: A test message that was accepted: what is needed to ask about it.
     sent: SentMessage | None = None
+    handle: str = ""
 
     def text(self) -> str:
         """The sentence in the language of the moment."""
@@ -125,6 +126,8 @@ def self_test(channel: Channel) -> Verdict:
         verdict = account if isinstance(account, Verdict) else _self_test(*account)
     if not verdict.ok:
         return verdict
+    if verdict.handle:
+        ChannelState.objects.filter(channel=channel).exclude(handle=verdict.handle).update(handle=verdict.handle[:200])
     state = ChannelState.objects.filter(channel=channel, breaker=ChannelState.Breaker.OPEN).first()
     if state is not None and state.trouble == health.EVERYBODY_REFUSED:
         health.vouch(channel.pk)
@@ -371,7 +374,7 @@ def verdict_of(report: AccountReport, answer: Answer, adapter: Provider) -> Verd
     params = {name: _clean(str(value), adapter) for name, value in report.params.items()}
     if report.balance is not None and "balance" in params:
         params["balance"] = number_format(report.balance, force_grouping=True)
-    return Verdict(report.ok, report.message, params, detail, report.failure)
+    return Verdict(report.ok, report.message, params, detail, report.failure, handle=report.handle)
 
 
 def _clean(text: str, adapter: Provider) -> str:

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from cascade.vocabulary import ChannelKind
 from channels.models import Channel
+from channels.services import invites
 from channels.services.accounts import AccountError, capabilities_of
 from contacts.models import Contact
 from contacts.selectors import file_variables, known_variables, people_with, template_variables
@@ -76,6 +77,7 @@ def preview(text: Text, kind: ChannelKind | str, base_url: str, people: int = 3)
     rows = [(str(one), {**cards.get(one.pk, {}), **values}) for one, values in found]
     if not rows:
         rows = [("", {name: name for name in mentioned})]
+    invited = prepared.invited(invites.samples()) if prepared.invites else {}
     channel = channel_of(kind)
     counts = kind == ChannelKind.SMS
     samples = []
@@ -84,7 +86,9 @@ def preview(text: Text, kind: ChannelKind | str, base_url: str, people: int = 3)
         if lacking:
             samples.append(Sample(who, "", missing=tuple(lacking)))
             continue
-        made = prepared.render(one, link=f"{base_url}/l/{SAMPLE_REF}", unsubscribe=f"{base_url}/u/{SAMPLE_REF}")
+        made = prepared.render(
+            {**one, **invited}, link=f"{base_url}/l/{SAMPLE_REF}", unsubscribe=f"{base_url}/u/{SAMPLE_REF}"
+        )
         counted = segments.count(made.text) if counts else None
         samples.append(Sample(who, made.text, made.subject, segments=counted))
     written = [one for one in samples if not one.missing]

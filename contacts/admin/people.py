@@ -250,7 +250,7 @@ class ContactAdmin(ExportMixin, ModelAdmin):
     autocomplete_fields = ("branch", "tags")
     readonly_fields = ("show_consent", "show_stop", "created_at", "updated_at")
     inlines = (ConsentInline, ReachabilityInline, AddressInline, MembershipInline)
-    actions_detail = ("open_record_consent", "open_stop")
+    actions_detail = ("open_invitation", "open_record_consent", "open_stop")
     list_before_template = "contacts/admin/contact_hint.html"
     change_form_after_template = "contacts/admin/contact_history.html"
     fieldsets = (
@@ -310,6 +310,14 @@ class ContactAdmin(ExportMixin, ModelAdmin):
             path("<int:pk>/stop/", self.admin_site.admin_view(self.stop_view), name="contacts_contact_stop"),
             *super().get_urls(),
         ]
+
+    @action(description=gettext_lazy("Invitation link"), icon="person_add", url_path="open-invitation")
+    def open_invitation(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The channels app makes the page: contacts know nobody above them."""
+        try:
+            return HttpResponseRedirect(reverse("admin:channels_channel_invite", args=[object_id]))
+        except NoReverseMatch:
+            return HttpResponseRedirect(reverse("admin:contacts_contact_change", args=[object_id]))
 
     @action(description=gettext_lazy("Record consent"), icon="fact_check", url_path="open-consent")
     def open_record_consent(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, 
 from unfold.decorators import display
 
 from deliveries.admin.delivery import people_found
+from deliveries.admin.dialogues import who_is_it
 from deliveries.admin.reading import ReadOnlyAdmin, moment
 from deliveries.models import InboundMessage, Receipt
 from deliveries.services import receipts
@@ -50,15 +51,22 @@ class MatchedFilter(DropdownFilter):
 
 @admin.register(InboundMessage)
 class InboundMessageAdmin(ReadOnlyAdmin):
-    list_display = ("shown_when", "shown_who", "shown_text", "channel", "shown_answers")
+    list_display = ("shown_when", "shown_who", "shown_text", "shown_intent", "channel", "shown_answers")
     list_display_links = None
     list_select_related = ("channel", "contact", "attempt__delivery__campaign")
-    list_filter = (MatchedFilter, ("channel", RelatedDropdownFilter))
+    list_filter = (MatchedFilter, ("intent", ChoicesDropdownFilter), ("channel", RelatedDropdownFilter))
     search_fields = ("text",)
     search_help_text = gettext_lazy("Phone or name of the person, address, or words of the message")
     list_before_template = "deliveries/admin/inbound_list_before.html"
-    fields = ("received_at", "shown_who", "address", "channel", "text", "payload", "shown_answers")
+    fields = ("received_at", "shown_who", "address", "channel", "text", "payload", "intent", "note", "shown_answers")
     readonly_fields = ("shown_who", "shown_answers")
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.who_view)
+        return [path("<int:pk>/who/", view, name="deliveries_inboundmessage_who"), *super().get_urls()]
+
+    def who_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return who_is_it(self, request, pk)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[InboundMessage], search_term: str
@@ -76,9 +84,8 @@ class InboundMessageAdmin(ReadOnlyAdmin):
     @display(description=gettext_lazy("from"))
     def shown_who(self, message: InboundMessage) -> str:
         if message.contact is None:
-            return format_html(
-                '{} <span class="cascade-warn">{}</span>', message.address, _("nobody knows who this is")
-            )
+            url = reverse("admin:deliveries_inboundmessage_who", args=[message.pk])
+            return format_html('{} <a class="cascade-link" href="{}">{}</a>', message.address, url, _("Who is it?"))
         url = reverse("admin:contacts_contact_change", args=[message.contact_id])
         return format_html('<a class="cascade-link" href="{}">{}</a>', url, message.contact)
 
@@ -86,7 +93,18 @@ class InboundMessageAdmin(ReadOnlyAdmin):
     def shown_text(self, message: InboundMessage) -> str:
         if message.payload and not message.text:
             return _("button pressed")
+        if message.text.startswith("/start"):
+            return f"{_('opened the dialogue')}. {message.get_note_display()}".strip()
+        if message.note and not message.text:
+            return message.get_note_display()
         return message.text if len(message.text) <= 200 else f"{message.text[:200]}…"
+
+    @display(
+        description=gettext_lazy("taken for"),
+        label={"opt_out": "danger", "doubtful": "warning", "yes": "success", "no": "default"},
+    )
+    def shown_intent(self, message: InboundMessage) -> tuple[str, str] | str:
+        return (message.intent, message.get_intent_display()) if message.intent else ""
 
     @display(description=gettext_lazy("in answer to"))
     def shown_answers(self, message: InboundMessage) -> str:

@@ -36,9 +36,14 @@ def acknowledge(channel_id: int, requests: Sequence[CallbackRequest]) -> int:
         # Whatever an adapter trips over in a stranger's callback: a courtesy must not stop the inbox behind it.
         logger.exception("adapter of channel %s cannot acknowledge", channel_id)
         return 0
+    send_all(calls, proxy)
+    return len(calls)
+
+
+def send_all(calls: Sequence[Call], proxy: str) -> None:
+    """Send calls whose answers nobody reads, for as long as PATIENCE lasts. Not inside a transaction."""
     if calls:
         runtime().loop.run_until_complete(_send(calls, proxy))
-    return len(calls)
 
 
 async def _send(calls: Sequence[Call], proxy: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,11 @@ from campaigns.models import CampaignPause
 from cascade.actions import Action, Finish, Send, Skip, Wait
 from cascade.machine import account, settle
 from cascade.state import State
-from cascade.vocabulary import Reason
+from cascade.vocabulary import Purpose, Reason
 from channels.services.health import closed_channels
 from contacts.models import Contact, Reachability
 from contacts.selectors import own_addresses
-from deliveries.models import HookKind, TimelineEvent
+from deliveries.models import HookKind, PersonPause, TimelineEvent
 from deliveries.services.outbox import announce
 from deliveries.snapshots import (
     ATTEMPT_COLUMNS,
@@ -43,7 +43,9 @@ _UNREACHABLE: dict[str, Reason] = {
 }
 
 #: Waits worth a line in the timeline; the others are the ordinary course (the attempt shows them).
-_TOLD_WAITS = frozenset({Reason.QUIET_HOURS, Reason.CHANNEL_ON_HOLD, Reason.RETRY_LATER, Reason.PAUSED})
+_TOLD_WAITS = frozenset(
+    {Reason.QUIET_HOURS, Reason.CHANNEL_ON_HOLD, Reason.RETRY_LATER, Reason.PAUSED, Reason.PERSON_ASKED}
+)
 
 
 @dataclass(slots=True)
@@ -103,6 +105,15 @@ def load_pauses(campaign_ids: Collection[int]) -> dict[int, tuple[tuple[datetime
     return {campaign_id: tuple(intervals) for campaign_id, intervals in found.items()}
 
 
+def load_person_pauses(contact_ids: Collection[int]) -> dict[int, list[tuple[datetime, datetime | None]]]:
+    """When marketing to these people stood still, because an answer of theirs had to be read first."""
+    found: dict[int, list[tuple[datetime, datetime | None]]] = defaultdict(list)
+    rows = PersonPause.objects.filter(contact_id__in=contact_ids).order_by("began_at")
+    for contact_id, began, ends, decided in rows.values_list("contact_id", "began_at", "ends_at", "decided_at"):
+        found[contact_id].append((began, min(ends, decided) if decided else ends))
+    return found
+
+
 def load_surroundings(
     rows: Sequence[DeliveryFacts], plans: Mapping[Walk, FrozenPlan], now: datetime
 ) -> dict[int, Surroundings]:
@@ -136,6 +147,8 @@ def load_surroundings(
     disabled = {pk for pk, reason in unusable.items() if reason is Reason.CHANNEL_DISABLED}
     closed = frozenset(unusable.keys() - disabled)
     pauses = load_pauses({row.campaign_id for row in rows if row.campaign_id is not None})
+    marketing = any(plan.plan.purpose is Purpose.MARKETING for plan in plans.values())
+    of_people = load_person_pauses(contact_ids) if marketing else {}
 
     def hindrance(row: DeliveryFacts, card: tuple[Any, ...] | None, step: StepTerms) -> Reason | None:
         """Why this account cannot be called for this person at all."""
@@ -174,7 +187,10 @@ def load_surroundings(
                 unreachable[index] = reason
         zone = (card and (card[3] or card[4])) or frozen.zone
         campaign_pauses = pauses.get(row.campaign_id, ()) if row.campaign_id is not None else ()
-        around[row.id] = Surroundings(unreachable, shut, zone, campaign_pauses)
+        halted = of_people.get(row.contact_id or 0, []) if frozen.plan.purpose is Purpose.MARKETING else []
+        asked = any(start <= now and (end is None or now < end) for start, end in halted)
+        every = tuple(sorted([*campaign_pauses, *halted], key=lambda pause: pause[0])) if halted else campaign_pauses
+        around[row.id] = Surroundings(unreachable, shut, zone, every, asked)
     return around
 
 
@@ -187,7 +203,16 @@ def judge(
 ) -> Verdict:
     """One delivery's next action, with a timeline line for every step left on the way."""
     state, actions = settle(frozen.plan, build_state(frozen, row, attempts, around), now)
+    if around.person_asked:
+        actions = [_because_asked(action) for action in actions]
     return verdict_of(row, frozen, state, actions)
+
+
+def _because_asked(action: Action) -> Action:
+    """To the core a pause is a pause; the owner wants to know whose."""
+    if isinstance(action, Wait) and action.because is Reason.PAUSED:
+        return replace(action, because=Reason.PERSON_ASKED)
+    return action
 
 
 def verdict_of(row: DeliveryFacts, frozen: FrozenPlan, state: State, actions: Sequence[Action]) -> Verdict:

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from cascade.intents import is_opt_out
+from cascade.intents import Intent, intent_of
 from cascade.vocabulary import AddressKind, Milestone, Purpose, Reason
 from channels.models import Channel, ChannelState
 from channels.providers.base import (
@@ -40,10 +40,13 @@ from contacts.services import consents, suppressions
 from contacts.services.addresses import keep_learned
 from contacts.services.reachability import Learned
 from deliveries.models import Attempt, HookKind, InboundMessage, Receipt
-from deliveries.services import reports
+from deliveries.services import dialogues, pausing, reports
 from deliveries.services.acks import acknowledge
+from deliveries.services.consent import forget_marketing
+from deliveries.services.dialogues import Welcome, welcome
 from deliveries.services.outbox import announce
 from deliveries.services.stops import stop_answered, stop_of_contact
+from deliveries.snapshots import frozen_plan
 
 logger = logging.getLogger(__name__)
 
@@ -122,6 +125,8 @@ class _Letter:
     state: str = Receipt.State.APPLIED
     due_at: datetime | None = None
     note: str = ""
+    #: Who has just opened a dialogue, with the account they opened it with (a sister's, see _hand_over).
+    welcomes: list[tuple[int, Welcome]] = field(default_factory=list)
 
 
 def process(limit: int = BATCH) -> int:
@@ -159,6 +164,11 @@ def _acknowledge(letters: Sequence[_Letter]) -> None:
             by_channel[letter.channel_id].append(letter.request)
     for channel_id, requests in by_channel.items():
         acknowledge(channel_id, requests)
+    people: dict[int, list[Welcome]] = defaultdict(list)
+    for channel_id, one in [pair for letter in letters for pair in letter.welcomes]:
+        people[channel_id].append(one)
+    for channel_id, newcomers in people.items():
+        welcome(channel_id, newcomers)
 
 
 def process_again(receipt_ids: Sequence[int]) -> int:
@@ -359,9 +369,14 @@ def _contact_of(channel_id: int, address: str, adapter: Provider) -> Contact | N
     kind = adapter.capabilities.address
     if kind is AddressKind.PHONE and not _is_id(address, adapter):
         digits = "".join(c for c in address if c.isdigit())
-        return Contact.objects.filter(phone=f"+{digits}").first()
-    if kind is AddressKind.EMAIL:
-        return Contact.objects.filter(email=address.strip().lower()).order_by("pk").first()
+        found = Contact.objects.filter(phone=f"+{digits}").first()
+    elif kind is AddressKind.EMAIL:
+        found = Contact.objects.filter(email=address.strip().lower()).order_by("pk").first()
+    else:
+        found = None
+    if found is not None:
+        return found
+    # A chat, or somebody's other number that a colleague has recognised.
     known = ContactAddress.objects.select_related("contact").filter(channel_id=channel_id, value=address).first()
     return known.contact if known else None
 
@@ -386,6 +401,7 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
     if contact is None and attempt is not None:
         contact = attempt.delivery.contact
     at = min(item.at, letter.received_at) if item.at is not None else letter.received_at
+    intent = _intent(item)
     message, stored = InboundMessage.objects.get_or_create(
         channel_id=letter.channel_id,
         event_key=item.event_key[:200],
@@ -396,24 +412,50 @@ def _apply_inbound(letter: _Letter, item: Inbound, contact: Contact | None) -> N
             "text": item.text.replace("\x00", ""),
             "payload": item.payload[:200],
             "received_at": at,
+            "intent": intent.value,
         },
     )
     # Known already (the provider repeated itself, the owner pressed “process again”): what it ended, it has ended. Once
     # more would end deliveries begun after it.
     if not stored:
         return
+    opens = dialogues.opens(item)
+    if opens:
+        known, note = dialogues.recognise(letter.channel_id, item, contact)
+        InboundMessage.objects.filter(pk=message.pk).update(contact=known, note=note, intent="", attempt=None)
+        if item.text:
+            letter.welcomes.append((letter.channel_id, Welcome(item.address, known is None or not known.phone)))
     announce(HookKind.RECEIVED, [message.pk])
+    if opens:
+        return
     if contact is None:
         return
     if item.refuses is Refusal.ALL:
         _refuse_all(contact, letter, item)
         return
-    if (item.refuses or is_opt_out(item.text)) and not item.payload:
+    if intent is Intent.OPT_OUT:
         _opt_out(contact, letter, item)
         return
     if attempt is not None:
+        if intent is Intent.YES and _asks_for(attempt, Milestone.GOAL):
+            reports.raise_milestone(attempt.pk, Milestone.GOAL, at)
         reports.raise_milestone(attempt.pk, Milestone.REPLIED, at)
+    if intent is Intent.DOUBTFUL:
+        pausing.pause(contact.pk, message)
     stop_answered(contact.pk, [attempt.delivery_id] if attempt else [])
+
+
+def _intent(item: Inbound) -> Intent:
+    """A pressed button is a yes, a key for “no more” (a robot's call) a refusal; words mean what they mean."""
+    if item.payload:
+        return Intent.YES
+    return Intent.OPT_OUT if item.refuses else intent_of(item.text)
+
+
+def _asks_for(attempt: Attempt, milestone: Milestone) -> bool:
+    """Whether this message's step waits for it: only there “yes” is the target action and not just an answer."""
+    expectations = frozen_plan(attempt.delivery.plan_id, attempt.delivery.lead).plan.steps[attempt.step].expectations
+    return any(one.milestone is milestone for one in expectations)
 
 
 def _attempt_answered(letter: _Letter, item: Inbound, contact: Contact | None) -> Attempt | None:
@@ -469,14 +511,6 @@ def _refuse_all(contact: Contact, letter: _Letter, item: Inbound) -> None:
     source = f"channel {letter.channel_id}"
     suppressions.suppress_contact(contact.pk, SuppressionScope.ALL, item.text[:200], source)
     consents.record(contact.pk, granted=False, source=source, evidence=item.text[:2000])
-
-
-def forget_marketing(contact: Contact, *, source: str, evidence: str) -> None:
-    """Withdraw the consent and put every address of the person on the stop-list for marketing."""
-    # The stop-list first: its lock comes before those of the cards everywhere (contacts.services.suppressions).
-    suppressions.suppress_contact(contact.pk, SuppressionScope.MARKETING, evidence[:200], source[:64])
-    consents.record(contact.pk, granted=False, source=source, evidence=evidence[:2000])
-    announce(HookKind.OPTED_OUT, [contact.pk])
 
 
 def _file(letters: Sequence[_Letter]) -> None:

@@ -73,6 +73,10 @@ class Telegram(HttpProvider):
             return
         markup = body.get("reply_markup")
         rows = markup.get("inline_keyboard", []) if isinstance(markup, dict) else []
+        if isinstance(markup, dict) and any(
+            key.get("request_contact") for row in markup.get("keyboard", []) for key in row
+        ):
+            self.world.other(self.name, "asks for the phone", request)
         buttons = tuple(str(key["callback_data"]) for row in rows for key in row if "callback_data" in key)
         self.world.take(request, self, account, [Wanted(plain(str(chat)), text, "", buttons)])
 

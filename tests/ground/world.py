@@ -29,7 +29,16 @@ from contacts.models import (
     Tag,
 )
 from contacts.services import consents, suppressions
-from deliveries.models import Attempt, CodeRules, Delivery, Heartbeat, InboundMessage, Receipt, TimelineEvent
+from deliveries.models import (
+    Attempt,
+    CodeRules,
+    Delivery,
+    Heartbeat,
+    InboundMessage,
+    PersonPause,
+    Receipt,
+    TimelineEvent,
+)
 from deliveries.schedule import ensure_ticks
 from deliveries.services import codes
 from tests.analytics.garden import garden
@@ -133,6 +142,9 @@ def _deliveries() -> None:
         name="Вход", slug="v1", chain=Chain.objects.first(), text="Код: {code}", per_phone=1
     )
     assert isinstance(codes.issue("+79160000001", rules.slug), codes.Issued)
+    PersonPause.objects.create(
+        contact=first.contact, message=InboundMessage.objects.first(), began_at=now(), ends_at=now() + timedelta(days=7)
+    )
     Heartbeat.objects.create(name="send", at=now() - timedelta(minutes=9))
 
 

@@ -29,6 +29,7 @@ from cascade.machine import apply, give_up_at, settle
 from cascade.vocabulary import ChannelKind, Purpose, Reason
 from cascade.windows import next_open_moment
 from channels.providers.base import Button, Capabilities, OutgoingMessage, SentMessage
+from channels.services import invites
 from contacts.models import ConsentState, Reachability, SuppressionScope
 from contacts.selectors import as_variables, own_addresses
 from contacts.services.addresses import found_addresses
@@ -102,6 +103,7 @@ class _Card(NamedTuple):
     birthday: date | None
     branch: str | None
     attributes: Any
+    paused: bool  #: an answer of theirs has to be read before more marketing
 
 
 class _Row(NamedTuple):
@@ -136,6 +138,8 @@ class _Desk:
     touched: set[int]
     caps: list[tuple[int, timedelta]]
     spends: dict[int, tuple[Decimal, Decimal]]  #: campaign -> (still free, taken by this chunk)
+    #: Person -> channel kind -> their own link into a dialogue; only where a text of this chunk shows one.
+    invited: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def zone_of(self, row: DeliveryFacts, frozen: FrozenPlan) -> str:
         """The recipient's zone: the card's, else the branch's, else the project's (R12)."""
@@ -157,7 +161,8 @@ FROM deliveries_delivery d WHERE d.id = ANY(%s::bigint[]) ORDER BY d.id FOR UPDA
 #: The lock makes two campaigns count one after the other for one person (I8) and holds off stop writers (I3).
 _CARDS = """
 SELECT c.id, c.marketing_consent, c.consent_id, c.suppressed, c.timezone, b.timezone,
-    c.name, c.full_name, c.phone, c.email, c.birthday, b.name, c.attributes
+    c.name, c.full_name, c.phone, c.email, c.birthday, b.name, c.attributes,
+    EXISTS (SELECT 1 FROM deliveries_personpause p WHERE p.contact_id = c.id AND p.decided_at IS NULL AND p.ends_at > now())
 FROM contacts_contact c LEFT JOIN contacts_branch b ON b.id = c.branch_id
 WHERE c.id = ANY(%s::bigint[]) ORDER BY c.id FOR NO KEY UPDATE OF c
 """
@@ -195,6 +200,7 @@ def call(
             _recall_tries(desk, [row.facts for row in rows if row.tries], channel_id)
         if any(plan.codes for plan in desk.plans.values()):
             desk.codes = codes_to_send([row.facts.id for row in rows if desk.plans[row.facts.walk].codes])
+        desk.invited = _invited([row.facts for row in rows], desk)
         refused: list[tuple[DeliveryFacts, Left | Suppressed]] = []
         released: list[int] = []
         drafts: list[_Draft] = []
@@ -281,6 +287,16 @@ def _open_desk(rows: Sequence[DeliveryFacts], channel_id: int, now: datetime, *,
     return _Desk(now, plans, cards, statuses, own, found, {}, {}, {}, touches, touched, caps, spends)
 
 
+def _invited(rows: Sequence[DeliveryFacts], desk: _Desk) -> dict[int, dict[str, str]]:
+    """Links into a dialogue for the people of this chunk, if what is about to be said shows any. Under the contacts' locks,
+    which who comes with such a link takes first too (contacts.services.invitations)."""
+    kinds = {kind for row in rows for kind in desk.plans[row.walk].terms[row.step].says.invites.values()}
+    if not kinds:
+        return {}
+    chains = {terms.channel_id for plan in desk.plans.values() for terms in plan.terms}
+    return invites.links(list(desk.cards), kinds, prefer=chains)
+
+
 def _recall_tries(desk: _Desk, rows: Sequence[DeliveryFacts], channel_id: int) -> None:
     """By what the provider knows the first try of each row's step, for each address it went to through this account, and
     which of them are in doubt (R8)."""
@@ -331,6 +347,8 @@ def _marketing_gate(row: DeliveryFacts, card: _Card, frozen: FrozenPlan, desk: _
         return Reason.NO_CONSENT
     if frozen.check_consent and card.marketing_consent != ConsentState.GRANTED:
         return Reason.NO_CONSENT
+    if card.paused:
+        return Reason.RETRY_LATER  # the core waits until the answer has been read
     if row.id in desk.touched:
         return None  # its slot was taken by an earlier step of the same delivery
     seen = desk.touches[card.id]
@@ -378,7 +396,7 @@ def _draft(
     ref = secrets.token_urlsafe(16)
     marketing = frozen.plan.purpose is Purpose.MARKETING
     unsubscribe = f"{settings.PUBLIC_BASE_URL}/u/{ref}" if marketing else ""
-    values = overlay(_variables(card), ours.variables, {"code": code} if code else {})
+    values = {**_values(card, ours, terms, desk), **({"code": code} if code else {})}
     link = f"{settings.PUBLIC_BASE_URL}/l/{ref}" if terms.says.source.link else ""
     leave = f"{settings.PUBLIC_BASE_URL}/u/{ref}"
     template = None
@@ -425,6 +443,12 @@ def _address(terms: StepTerms, card: _Card, own: str | None) -> str | None:
     if terms.by_address:
         return own
     return card.email if terms.by_email else card.phone
+
+
+def _values(card: _Card, ours: _Row, terms: StepTerms, desk: _Desk) -> dict[str, Any]:
+    """What the text may mention; our own links last: no column of a file can stand in for them."""
+    values = overlay(_variables(card), ours.variables)
+    return {**values, **terms.says.invited(desk.invited.get(card.id, {}))} if terms.says.invites else values
 
 
 def _variables(card: _Card) -> dict[str, str]:
