@@ -168,6 +168,8 @@ CAUSES: Final[dict[int, tuple[FailureClass, Reason | None]]] = {
 STATES: Final = {"Ring": Milestone.SENT, "Ringing": Milestone.SENT, "Up": Milestone.SENT, "Down": Milestone.ACCEPTED}
 
 PREFIX: Final = "cascade-"
+#: Ends remembered, so that a straggler does not open a call again.
+_REMEMBERED: Final = 10_000
 #: Who hangs up in the last seconds has heard it.
 _LAST_SECONDS: Final = 2
 
@@ -353,8 +355,8 @@ class AsteriskEar(Ear):
 
     provider: AsteriskAri
     lines: dict[str, _Line] = field(default_factory=dict)
-    #: Ended while we listened, since the last connection.
-    ended: set[str] = field(default_factory=set)
+    #: Ended while we listened, since the last connection; the newest ones, as a connection may stand for months.
+    ended: dict[str, None] = field(default_factory=dict)
 
     def connected(self, open_refs: Sequence[str], now: datetime) -> Reaction:
         self.ended.clear()
@@ -478,7 +480,9 @@ class AsteriskEar(Ear):
 
     def _over(self, ref: str, line: _Line, event: dict[str, Any], now: datetime) -> Reaction:
         del self.lines[ref]
-        self.ended.add(ref)
+        self.ended[ref] = None
+        if len(self.ended) > _REMEMBERED:
+            del self.ended[next(iter(self.ended))]
         seconds = int((now - line.up_at).total_seconds()) if line.up_at is not None else 0
         told = {
             "answered": line.up_at is not None,

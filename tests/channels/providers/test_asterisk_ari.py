@@ -2,15 +2,14 @@
 
 import base64
 import json
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from cascade.vocabulary import FailureClass, Milestone, Reason
 from channels.providers.base import Answer, Inbound, Refusal, StatusReport
-from tests.channels.providers.contract import NASTY, REF, ProviderContract, make_provider
+from tests.channels.providers.contract import FUZZ, NASTY, REF, ProviderContract, make_provider
 
 SECRET = "canary-ari-password-0123"
 LOGIN = base64.b64encode(f"cascade:{SECRET}".encode()).decode()
@@ -219,25 +218,23 @@ def test_the_listener_is_asked_about_by_the_self_test():
 
 
 def test_fuzz_events():
-    ear = contract.provider().open_ear()
-    kinds = ["StasisStart", "ChannelDestroyed", "ChannelDtmfReceived", "PlaybackFinished", "ChannelStateChange", "x"]
-    junk = st.none() | st.integers() | st.text(max_size=8) | st.lists(st.text(max_size=5), max_size=4)
-    channel = st.fixed_dictionaries({"id": st.sampled_from([ID, "1.2"]) | junk, "state": junk}) | junk
-
-    @settings(max_examples=2000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(
-        event=st.fixed_dictionaries(
-            {"type": st.sampled_from(kinds) | junk},
-            optional={"channel": channel, "playback": channel, "args": junk, "digit": junk, "cause": junk},
-        )
-    )
-    def fuzz(event):
-        ear.hear(json.dumps(event), START)
-        ear.wake(START)
-
-    fuzz()
+    """Whatever is heard: only what the inbox takes leaves the ear, and it never breaks."""
+    phone, die = Phone(), random.Random("events")
+    kinds = ["StasisStart", "ChannelDestroyed", "ChannelDtmfReceived", "PlaybackFinished", "ChannelStateChange", "x", 7]
+    junk = [None, 0, -1, 10**30, "", "x" * 3000, "\0", "\ud800", [], [1, None], {}, {"a": 1}, True, 1.5]
+    ids = [{"id": ID, "state": "Up"}, {"id": ID}, {"id": "1.2"}, {"id": ID, "target_uri": f"channel:{ID}"}]
+    for number in range(FUZZ):
+        event = {"type": die.choice(kinds)}
+        for name in ("channel", "playback", "args", "digit", "cause", "cause_txt"):
+            if die.random() < 0.8:
+                event[name] = die.choice(junk + ids * 4)
+        phone._take(phone.ear.hear(json.dumps(event), START + timedelta(seconds=number)))
+        phone.wake(after=die.choice([0, 0, 200]))
+        if phone.reports:
+            contract.check_items(phone.provider, phone.outcome())
+    assert {one["word"] for one in phone.reports} >= {"ended"}
     for body in NASTY:
-        ear.hear(body.decode("utf-8", "replace"), START)
+        phone.ear.hear(body.decode("utf-8", "replace"), START)
 
 
 @pytest.mark.parametrize(
