@@ -187,8 +187,6 @@ def test_presets_fit_whatever_channels_there_are(db, fakes, preset):
 
 
 def test_a_chain_in_words(chain, settings):
-    from django.utils import translation
-
     with translation.override("en"):
         assert chains.say_chain(chains.rungs_of(chain)) == (
             "Viber, wait 15 minutes for “delivered”, from then 4 hours more for “read” → "

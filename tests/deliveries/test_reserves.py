@@ -18,6 +18,7 @@ from contacts.models import Contact
 from deliveries.models import Attempt, Delivery
 from deliveries.selectors import contact_history, recipients, timeline
 from deliveries.services import advance, launch
+from deliveries.services.send.claim import send_back
 from tests.deliveries.conftest import Shop
 from tests.deliveries.hands import answer, call_out
 
@@ -49,8 +50,6 @@ def test_R4_no_money_here_and_the_message_goes_out_there(shop: Shop, purpose: st
         ("ready", 0, second.pk): 2,
         ("ready", 0, first.pk): 4,
     }
-    from deliveries.services.send.claim import send_back
-
     send_back(first.pk)
     advance.advance_due()
     assert set(Delivery.objects.values_list("state", "channel_id")) == {("ready", second.pk)}
@@ -91,8 +90,6 @@ def test_R8_what_may_have_left_is_not_sent_through_the_reserve(shop: Shop) -> No
 
 def test_R4_a_switched_off_account_is_passed_over_and_the_step_is_left_only_without_any(shop: Shop) -> None:
     first, second, _campaign = start(shop, 2)
-    from deliveries.services.send.claim import send_back
-
     Channel.objects.filter(pk=first.pk).update(enabled=False)
     send_back(first.pk)
     advance.advance_due()

@@ -34,10 +34,10 @@ from tests.deliveries.live import receive_callbacks, tell
 from tests.faults.verdict import judge
 from tests.flows.conftest import Installation
 
-pytestmark = [pytest.mark.processes, pytest.mark.slow]
-
 PEOPLE = int(os.environ.get("MIXED_PEOPLE", "300"))
 SEED = int(os.environ.get("MIXED_SEED", "1"))
+pytestmark = [pytest.mark.processes, pytest.mark.slow, pytest.mark.timeout(300 + PEOPLE // 4)]
+
 WIRES = ("max_bot", "telegram", "green", "smsc")
 PRICES = {"max_bot": "0", "telegram": "0", "green": "2.60", "smsc": "4.80"}
 CHARGED = {"max_bot": "accepted", "telegram": "accepted", "green": "delivered", "smsc": "accepted"}
