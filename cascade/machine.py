@@ -366,7 +366,8 @@ def _fold_unknown(step: Step, known: StepState, event: Failed | Unknown) -> Step
         None,
         event.at,
         event.at + retry_delay(known.tries, event.jitter) if unknown and step.idempotent else None,
-        known.strikes + 1,
+        # Not where the step was accepted before: should a receipt say that this try failed, it is counted then.
+        known.strikes + unknown,
         known.account,
         known.in_trouble,
     )

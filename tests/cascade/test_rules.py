@@ -1019,3 +1019,12 @@ def test_facts_of_a_step_that_was_never_called():
     )
     for event in (Unknown(0, TEN), Accepted(0, TEN), Called(0, TEN)):
         assert not isinstance(decide(plan, apply(plan, state, event), TEN), Send)
+
+
+def test_R9_a_doubtful_try_of_a_step_that_was_accepted_before_counts_once():
+    walk = Walk(chain()).send().at(SECOND).failed(F.TRANSIENT)
+    retry = walk.ask()
+    assert isinstance(retry, Wait)
+    walk.at(retry.until).ask()
+    walk.at(SECOND).unknown().at(SECOND).failed(F.TRANSIENT)
+    assert walk.state.steps[0].strikes == 2
