@@ -112,7 +112,7 @@ def _troubles(request: HttpRequest) -> Iterator[dict[str, Any]]:
             "bad": False,
         }
     if user.has_perm("deliveries.view_personpause"):
-        doubtful = PersonPause.objects.filter(decided_at=None).count()
+        doubtful = PersonPause.objects.filter(decided_at=None)[:_UNKNOWN_COUNTED].count()
         if doubtful:
             yield {
                 "text": ngettext(

@@ -121,9 +121,11 @@ def test_a_receipt_may_come_before_the_answer(emulator: Emulated, inbox: Inbox) 
 
 def test_the_person_follows_the_link(emulator: Emulated, inbox: Inbox) -> None:
     emulator.green("79120000019", f"Вот: {inbox.url}/l/1, ждём.")
-    (click,) = inbox.wait_for(1)
+    click, shown = inbox.wait_for(2)
     assert (click["method"], click["path"]) == ("GET", "/hook/l/1")
     assert "Mozilla" in click["headers"]["user-agent"]
+    # Answered by a page and not led on: its script says that it is shown.
+    assert (shown["method"], shown["path"]) == ("POST", "/hook/l/1")
 
 
 def test_rules_by_recipient_overrule_digits_and_digits_overrule_the_default(emulator: Emulated) -> None:

@@ -67,7 +67,10 @@ def test_every_way(processes: Processes, street: Street, emulator: Running) -> N
     assert ops(street, "avito").count("token") == 1
     answered = InboundMessage.objects.get()
     assert answered.contact is not None, "our own messages came back as well, and are nobody's answer"
-    assert not Reachability.objects.filter(channel_id=first.pk).exists()
+    said = Reachability.objects.filter(channel_id=first.pk)
+    assert {(one.contact_id, one.state) for one in said} == {(answered.contact_id, "reachable")}, (
+        "nobody is written off"
+    )
     assert not Receipt.objects.filter(state__in=["quarantined", "parked"]).exists()
     assert Journal.read(emulator.journal).repeated_refs() == {}
     assert "avito-secret" not in str(journal(street.emulator))
