@@ -1,6 +1,6 @@
 """SMS Aero, API v2: flash calls. The phone rings, nobody need answer: the caller's number ends with our code.
 
-Source: `flashcall/send` of npm smsaero 2.0.0 and of the vendor's other libraries (github smsaero/*), as read in our fact
+Source: `flashcall/send` of smsaero 2.0.0 for Node and of the vendor's other libraries (github smsaero/*), as read in our fact
 sheet of 2026-11-22 (sections 2 and 10) and on 2026-11-25. Login and answers: channels.providers.sms_aero_wire. For
 one-time codes only (docs/codes.md).
 

@@ -1,6 +1,6 @@
 """SMS Aero, API v2: Viber Business messages, by phone.
 
-Sources: `viber/send`, `viber/list`, `viber/statistic` as the vendor's own libraries have them (PyPI smsaero-api 3.2.0
+Sources: `viber/send`, `viber/list`, `viber/statistic` as the vendor's own libraries have them (smsaero-api 3.2.0 for Python
 and its async twin, github smsaero/*: read on 2026-11-22 and 2026-11-25), correction A15; of Viber itself: messengers,
 section 8b. Login and answers: channels.providers.sms_aero_wire.
 

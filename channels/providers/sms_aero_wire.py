@@ -1,6 +1,6 @@
 """SMS Aero, API v2: what its products share. One account (e-mail, key), one balance, one envelope of answers.
 
-Sources: PyPI smsaero-api 3.2.0, npm smsaero 2.0.0, github smsaero/smsaero_php and smsaero_golang as read in our fact
+Sources: smsaero-api 3.2.0 for Python, smsaero 2.0.0 for Node, github smsaero/smsaero_php and smsaero_golang as read in our fact
 sheet of 2026-11-22 (section 2), corrections A14, A15. The vendor's own pages are a program and could not be read.
 
 We do not use the vendor's libraries: they post the same message again to the next host on any exception.

@@ -1,7 +1,7 @@
 """SMS.RU.
 
 Sources: sms.ru/api/send, cost, status, callback as read in our fact sheet of 2026-11-22 (section 4) through the
-doc comments of npm node-sms-ru and the Bitrix24 module; corrections A6-A8; seven public receivers and clients read
+doc comments of node-sms-ru and the Bitrix24 module; corrections A6-A8; seven public receivers and clients read
 on 2026-11-25 (the shapes of sms/status, of the callback and its hash agree in all of them).
 
 HTTP is 200 even for errors: the whole answer has a code, and each phone in it has its own.

@@ -1,7 +1,7 @@
 """Zadarma (and brands with its API, such as Novofon): a robot call by a callback into a scenario of the cloud PBX.
 
 Sources: the official PHP class (zadarma/user-api-v1: request signing, request/callback, info/balance, info/timezone,
-webhooks and what their signatures cover) and the npm client, as read in our fact sheet of 2026-11-22, sections 8.1 and
+webhooks and what their signatures cover) and the Node client, as read in our fact sheet of 2026-11-22, sections 8.1 and
 8.2; correction A32.
 
 `request/callback` with `predicted` calls the person first and connects them to `from`, a scenario that plays a recording.
@@ -17,7 +17,7 @@ Unverified, and how we live with it:
 * the time zone of `call_start`: the cabinet's, an option; the self-test compares it with info/timezone.
 * how an answering machine is told: not at all; fewer seconds than `min_seconds` count as no answer.
 * texts of errors: any refusal in their own words ends the step and, twenty in a row, pauses the campaign.
-* the addresses webhooks come from: 185.45.152.42 is from the npm client; empty by default.
+* the addresses webhooks come from: 185.45.152.42 is from the Node client; empty by default.
 * pressed keys: come back only to a server that answers NOTIFY_START of every incoming call of the company. Not offered.
 * limits: figures of X-RateLimit-* headers are unknown; HTTP 429 is obeyed.
 """

@@ -1,7 +1,7 @@
 """Zadarma as the fact sheet of 2026-11-22 tells it (section 8.2): request/callback, info/balance, info/timezone, webhooks.
 Mounted at /zadarma. An account's name is its key; its secret here is "secret-of-<key>".
 
-The cabinet's clock is Moscow's. With callback_style "multipart" webhooks come the way the npm client's author has seen.
+The cabinet's clock is Moscow's. With callback_style "multipart" webhooks come the way the Node client's author has seen.
 """
 
 from __future__ import annotations
