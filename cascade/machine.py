@@ -341,11 +341,22 @@ def _fold_failure(known: StepState, event: Failed) -> StepState:
         event.reason if failed else None,
         event.at,
         retry_at,
-        # A try counts by the last we know of it: one that was unknown has been counted.
-        known.strikes - (known.phase == _UNKNOWN) + (event.failure == FailureClass.TRANSIENT),
+        known.strikes - _is_counted(known) + (event.failure == FailureClass.TRANSIENT),
         known.account,
-        known.in_trouble | {known.account} if known.account and event.failure in ACCOUNT_TROUBLE else known.in_trouble,
+        # Not by an answer that what is known contradicts: the account has carried this message.
+        known.in_trouble | {known.account}
+        if failed and known.account and event.failure in ACCOUNT_TROUBLE
+        else known.in_trouble,
     )
+
+
+def _is_counted(known: StepState) -> bool:
+    """This try has been a strike already: its outcome was unknown, or was until a receipt proved it accepted. A try
+    counts once, by the last we know of it."""
+    if known.phase == _UNKNOWN:
+        return True
+    settled = known.failed_at is not None and known.called_at is not None and known.failed_at >= known.called_at
+    return known.phase == _ACCEPTED and settled
 
 
 def _fold_unknown(step: Step, known: StepState, event: Failed | Unknown) -> StepState:
@@ -366,8 +377,7 @@ def _fold_unknown(step: Step, known: StepState, event: Failed | Unknown) -> Step
         None,
         event.at,
         event.at + retry_delay(known.tries, event.jitter) if unknown and step.idempotent else None,
-        # Not where the step was accepted before: should a receipt say that this try failed, it is counted then.
-        known.strikes + unknown,
+        known.strikes + 1,
         known.account,
         known.in_trouble,
     )

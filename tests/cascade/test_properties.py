@@ -389,7 +389,9 @@ def test_R4_an_account_is_in_trouble_until_it_is_called_again(history, number):
     plan, state, _ = history
     event = worlds.make_fact(len(plan.steps), number)
     before, after = state.steps[event.step], apply(plan, state, event).steps[event.step]
-    if isinstance(event, Failed) and event.failure in (F.AUTH, F.BALANCE) and after is not before and before.account:
+    refused = isinstance(event, Failed) and event.failure in (F.AUTH, F.BALANCE) and after is not before
+    # An account that has carried the message is not in trouble by a later word about it.
+    if refused and after.phase is Phase.FAILED and before.account:
         assert after.in_trouble == before.in_trouble | {before.account}
     elif isinstance(event, Called) and after is not before:
         assert after.account not in after.in_trouble

@@ -1028,3 +1028,13 @@ def test_R9_a_doubtful_try_of_a_step_that_was_accepted_before_counts_once():
     walk.at(retry.until).ask()
     walk.at(SECOND).unknown().at(SECOND).failed(F.TRANSIENT)
     assert walk.state.steps[0].strikes == 2
+
+
+def test_R9_a_try_that_was_in_doubt_and_then_accepted_counts_once_when_it_fails():
+    walk = Walk(chain()).send().at(SECOND).unknown().at(SECOND).accepted().at(SECOND).failed(F.TRANSIENT)
+    assert walk.state.steps[0].strikes == 1
+
+
+def test_R4_a_word_about_the_account_after_the_message_was_read_is_no_trouble_of_it():
+    walk = Walk(chain()).send().at(SECOND).accepted().at(SECOND).reported(M.READ).at(SECOND).failed(F.AUTH)
+    assert walk.state.steps[0].in_trouble == frozenset()
