@@ -44,7 +44,7 @@ _TITLES = {
 }
 _ICONS = {
     Mark.DONE: "check_circle",
-    Mark.TODO: "radio_button_unchecked",
+    Mark.OPEN: "radio_button_unchecked",
     Mark.WAITING: "hourglass_top",
     Mark.TROUBLE: "error",
     Mark.NOTE: "info",
@@ -52,7 +52,7 @@ _ICONS = {
 }
 _SAID = {
     Mark.DONE: gettext_noop("done"),
-    Mark.TODO: gettext_noop("to do"),
+    Mark.OPEN: gettext_noop("to do"),
     Mark.WAITING: gettext_noop("waiting"),
     Mark.TROUBLE: gettext_noop("needs attention"),
     Mark.NOTE: gettext_noop("works without it"),
@@ -208,7 +208,7 @@ def _receipts(row: Row, step: Step, channel: Channel, capabilities: Capabilities
         row.words = [_(_NOT_PUBLIC), _(_ASKED_MEANWHILE if capabilities.poll_batch else _NOTHING_MEANWHILE)]
         return
     if by_api:
-        if step.mark is Mark.TODO:
+        if step.mark is Mark.OPEN:
             row.words = [_(_MOVED)] if facts.receipts_at else [_(_ONE_PRESS)]
             if capabilities.callback_pasted_first:
                 row.words.append(_(_PASTED_FIRST))
@@ -219,7 +219,7 @@ def _receipts(row: Row, step: Step, channel: Channel, capabilities: Capabilities
     else:
         row.words = [_(_PASTE)]
         row.copy = accounts.callback_url(channel)
-        if step.mark is Mark.TODO:
+        if step.mark is Mark.OPEN:
             row.words.append(_(_LIKE_A_PASSWORD))
 
 

@@ -11,6 +11,7 @@ tells people from them.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
@@ -106,9 +107,9 @@ class MailService(Provider):
         self._secrets: tuple[str, ...] = (config.api_key, callback_secret)
 
     @property
+    @abstractmethod
     def service(self) -> str:
         """The library's name for it."""
-        raise NotImplementedError
 
     def settings(self) -> Mapping[str, str]:
         """What the library calls the account's settings."""

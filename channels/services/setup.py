@@ -50,7 +50,7 @@ class Mark(StrEnum):
     """How a step stands."""
 
     DONE = "done"
-    TODO = "todo"
+    OPEN = "open"
     WAITING = "waiting"  #: nothing to do but look at the page
     TROUBLE = "trouble"  #: something must be mended first
     NOTE = "note"  #: works without it, less well
@@ -95,15 +95,15 @@ def steps(channel: Channel) -> list[Step]:
         # An app or a site of the owner's is no provider that could be told an address.
         found.append(_receipts(capabilities, facts, state))
     if capabilities.address is not AddressKind.PERSON:
-        found.append(Step(Key.TESTED, Mark.DONE if facts.tested_at else Mark.TODO, facts.tested_at))
+        found.append(Step(Key.TESTED, Mark.DONE if facts.tested_at else Mark.OPEN, facts.tested_at))
         if has_callbacks(capabilities) or capabilities.poll_batch:
             reachable = pulled or incoming.has_public_address() or bool(capabilities.poll_batch)
             found.append(_heard(facts, state, reachable=reachable))
     if any(one.key is Key.HEARD and one.mark is Mark.DONE for one in found):
         # Receipts come, so what was never pressed here is proved all the same.
-        found = [Step(one.key, Mark.NOTE) if one.mark is Mark.TODO and one.key in _PROVED else one for one in found]
+        found = [Step(one.key, Mark.NOTE) if one.mark is Mark.OPEN and one.key in _PROVED else one for one in found]
     chain = steps_through(channel).order_by("chain__created_at").values_list("chain__created_at", flat=True).first()
-    found.append(Step(Key.CHAINED, Mark.DONE if chain else Mark.TODO, chain))
+    found.append(Step(Key.CHAINED, Mark.DONE if chain else Mark.OPEN, chain))
     return found
 
 
@@ -117,7 +117,7 @@ def _entered(channel: Channel) -> Step:
 
 def _checked(facts: ChannelSetup) -> Step:
     if facts.checked_at is None:
-        return Step(Key.CHECKED, Mark.TODO)
+        return Step(Key.CHECKED, Mark.OPEN)
     return Step(Key.CHECKED, Mark.DONE if facts.check_ok else Mark.TROUBLE, facts.checked_at)
 
 
@@ -134,7 +134,7 @@ def _receipts(capabilities: Capabilities, facts: ChannelSetup, state: ChannelSta
         or facts.receipts_at is None
         or facts.receipts_base != settings.PUBLIC_BASE_URL
     ):
-        return Step(Key.RECEIPTS, Mark.TODO)
+        return Step(Key.RECEIPTS, Mark.OPEN)
     return Step(Key.RECEIPTS, Mark.DONE, facts.receipts_at)
 
 
@@ -145,7 +145,7 @@ def _pulled(channel: Channel) -> Step:
         return Step(Key.RECEIPTS, Mark.TROUBLE, pull.asked_at)
     if pull is None or pull.asked_at is None:
         # The tick asks a new channel within seconds, unless no worker runs.
-        return Step(Key.RECEIPTS, Mark.WAITING if now() - channel.created_at < PATIENCE else Mark.TODO)
+        return Step(Key.RECEIPTS, Mark.WAITING if now() - channel.created_at < PATIENCE else Mark.OPEN)
     return Step(Key.RECEIPTS, Mark.DONE, pull.asked_at)
 
 

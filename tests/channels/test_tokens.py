@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -29,10 +29,12 @@ def worker(secret: str = KEYS["client_secret"]) -> Provider:
 class Office:
     """Gives tokens out, one after the other."""
 
-    def __init__(self, seconds: int = 86400, wait: float = 0.0) -> None:
+    def __init__(self, seconds: int = 86400) -> None:
         self.asked = 0
         self.seconds = seconds
-        self.wait = wait
+        #: Cleared: the answer is held back until somebody sets it.
+        self.open = threading.Event()
+        self.open.set()
         self.refuses: Answer | None = None
         self._lock = threading.Lock()
 
@@ -42,7 +44,7 @@ class Office:
         with self._lock:
             self.asked += 1
             number = self.asked
-        time.sleep(self.wait)
+        assert self.open.wait(30), "nobody let the answer go"
         if self.refuses is not None:
             return self.refuses
         return Answer(status=200, body=b'{"access_token":"token-%d","expires_in":%d}' % (number, self.seconds))
@@ -53,22 +55,26 @@ def channel(transactional_db: Any) -> Channel:
     return create_channel("avito", "Авито", KEYS)
 
 
-def in_threads(count: int, work: Callable[[], Any]) -> list[Any]:
+def in_threads(number: int, work: Callable[[], Any]) -> list[Any]:
     def one(_: int) -> Any:
         try:
             return work()
         finally:
             connection.close()
 
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(one, range(count)))
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
 
 
 def test_many_workers_ask_once_and_wait_for_the_same_answer(channel: Channel) -> None:
-    office = Office(wait=0.3)
+    office = Office()
+    office.open.clear()
+    begun = count(1)
 
     def work() -> str:
         provider = worker()
+        if next(begun) == 8:
+            office.open.set()  # all are there, one of them asking
         assert tokens.ready_now(channel.pk, provider, office) is None
         return provider.token
 
@@ -96,18 +102,22 @@ def test_it_is_kept_encrypted_and_opened_with_the_same_credentials_only(channel:
 
 
 def test_it_is_renewed_ahead_of_its_end_while_the_others_go_on_with_the_old_one(channel: Channel) -> None:
-    office = Office(wait=0.5)
+    office = Office()
     tokens.ready_now(channel.pk, worker(), office)
     ChannelToken.objects.update(renew_at=now() - timedelta(seconds=1), expires_at=now() + timedelta(minutes=4))
 
-    def work() -> tuple[str, float]:
-        began, provider = time.monotonic(), worker()
-        assert tokens.ready_now(channel.pk, provider, office) is None
-        return provider.token, time.monotonic() - began
+    office.open.clear()
+    served = count(1)
 
-    found = in_threads(6, work)
+    def work() -> str:
+        provider = worker()
+        assert tokens.ready_now(channel.pk, provider, office) is None
+        if next(served) == 5:
+            office.open.set()  # the others have gone on, and did not wait for the one that asks
+        return provider.token
+
+    assert sorted(in_threads(6, work)) == ["token-1"] * 5 + ["token-2"]
     assert office.asked == 2
-    assert sorted(token for token, _ in found) == ["token-1"] * 5 + ["token-2"]
     assert ChannelToken.objects.get().asked_until is None
 
 
